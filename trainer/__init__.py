@@ -1,0 +1,1 @@
+"""What builds the model: datasets, splits, network, training, conversion, evaluation, export. TensorFlow stays here."""
