@@ -1,0 +1,11 @@
+"""Where the files that travel with the program lie: beside the packages in a checkout, inside `edge` in a wheel."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def configs_dir() -> Path:
+    """The folder of ``default.toml``, ``sensors/``, ``walkers/`` and ``train/``; a wheel has it as ``edge/configs``."""
+    packaged = _PACKAGE / "configs"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "configs"

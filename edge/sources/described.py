@@ -1,0 +1,225 @@
+"""A text recording and the TOML file that describes it go in; a `Recording` in SI units in the foot frame comes out.
+
+The TOML file says where the columns are, in which units and axes, and where time comes from. Nothing is detected here
+but separator and decimal sign, and a file that fits no layout is refused with what was seen.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError, RecordingError
+from edge.paths import configs_dir
+from edge.sources.conventions import (
+    ACC_UNITS,
+    GYR_UNITS,
+    TIME_UNITS_S,
+    nominal_time_ns,
+    parse_axes,
+    read_stamps,
+    to_foot_frame,
+)
+from edge.sources.recording import Gravity, Recording
+from edge.sources.textfile import Table, read_table, shorten
+
+Side = Literal["left", "right"]
+ColumnRef = int | str
+"""A column by its position, from 0, or by its name; of several header lines, the cells joined by a blank."""
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Unknown and missing keys are errors."""
+
+
+class Columns(_Strict, frozen=True):
+    """Where one sensor's six columns are, and which of its axes point to the toe, to the left and up."""
+
+    acc: tuple[ColumnRef, ColumnRef, ColumnRef]
+    gyr: tuple[ColumnRef, ColumnRef, ColumnRef]
+    axes: tuple[str, str, str] = ("x", "y", "z")
+
+
+class Layout(_Strict, frozen=True):
+    """One kind of file: chosen where the file's first line starts with ``starts_with``.
+
+    Either ``sensor`` (one sensor, side unknown) or ``left`` and/or ``right``. Either ``rate_hz`` or ``time_column``.
+    """
+
+    name: str
+    starts_with: str
+    header_lines: int
+    sensor: Columns | None = None
+    left: Columns | None = None
+    right: Columns | None = None
+    rate_hz: float | None = None
+    time_column: ColumnRef | None = None
+    time_unit: Literal["s", "ms", "us", "ns"] = "s"
+
+    def __post_init__(self) -> None:
+        if (self.rate_hz is None) == (self.time_column is None):
+            raise ValueError("give either rate_hz or time_column")
+        if (self.sensor is None) == (self.left is None and self.right is None):
+            raise ValueError("give either the table sensor, or left and/or right")
+        if self.rate_hz is not None and not self.rate_hz > 0:
+            raise ValueError("rate_hz must be above 0")
+
+
+class SensorFile(_Strict, frozen=True):
+    """A whole ``configs/sensors/*.toml``."""
+
+    description: str
+    acc_unit: Literal["m/s^2", "g"]
+    gyr_unit: Literal["deg/s", "rad/s"]
+    gravity: Gravity
+    frame: Literal["foot"]
+    layouts: tuple[Layout, ...]
+
+
+def sensor_names(sensors_dir: Path | None = None) -> tuple[str, ...]:
+    """The sensors that have a description."""
+    return tuple(sorted(path.stem for path in (sensors_dir or configs_dir() / "sensors").glob("*.toml")))
+
+
+def load_sensor(sensor: str, sensors_dir: Path | None = None) -> SensorFile:
+    """Read the description of a sensor by its name, or a TOML file of the user's own by its path."""
+    folder = sensors_dir or configs_dir() / "sensors"
+    path = Path(sensor) if sensor.endswith(".toml") else folder / f"{sensor}.toml"
+    if not path.is_file():
+        known = ", ".join(sensor_names(sensors_dir))
+        raise ConfigError(f"--sensor {sensor}: there is no {path}; known are {known}, or name a TOML file of your own")
+    try:
+        sensor_file = msgspec.toml.decode(path.read_bytes(), type=SensorFile)
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {_with_nearest_key(str(error))}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: this is no TOML: {error}") from error
+    for layout in sensor_file.layouts:
+        for columns in (layout.sensor, layout.left, layout.right):
+            if columns is not None:
+                try:
+                    parse_axes(columns.axes)
+                except RecordingError as error:
+                    raise ConfigError(f"{path}: layout {layout.name}: {error}") from error
+    return sensor_file
+
+
+def _with_nearest_key(message: str) -> str:
+    unknown = re.search(r"unknown field `([^`]*)`", message)
+    if unknown is None:
+        return message
+    keys = [field for struct in (SensorFile, Layout, Columns) for field in struct.__struct_fields__]
+    near = difflib.get_close_matches(unknown[1], keys, n=1)
+    return f'unknown key "{unknown[1]}"{message.partition("`")[2].partition("`")[2]}' + (
+        f'; do you mean "{near[0]}"?' if near else ""
+    )
+
+
+def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir: Path | None = None) -> Recording:
+    """Read a recording by the description of its sensor; `RecordingError` where it does not fit."""
+    sensor_file = load_sensor(sensor, sensors_dir)
+    table = read_table(path)
+    layout = next((known for known in sensor_file.layouts if table.first_line.startswith(known.starts_with)), None)
+    if layout is None or len(table.header) != layout.header_lines:
+        layouts = ", ".join(f'{known.name} ("{known.starts_with}…")' for known in sensor_file.layouts)
+        raise RecordingError(
+            f'{path}: fits no layout of --sensor {sensor}: {layouts}; its first line is "{shorten(table.first_line)}" '
+            f"({table.describe()}); choose another --sensor or describe the file in a TOML of your own"
+        )
+    columns, side_name = _choose_side(path, layout, side)
+    acc = [_find_column(table, ref) for ref in columns.acc]
+    gyr = [_find_column(table, ref) for ref in columns.gyr]
+    raw = table.values[:, acc + gyr]
+    complete = ~np.isnan(raw).any(axis=1)
+    time_at = None if layout.time_column is None else _find_column(table, layout.time_column)
+    if time_at is not None:
+        complete &= ~np.isnan(table.values[:, time_at])
+    if not complete.any():
+        raise RecordingError(f"{path}: no row has all six values (only NaN); give a recording with measurements in it")
+
+    name = Path(sensor).stem
+    statements = [f"layout {layout.name} of sensor {name}, {side_name}: {table.describe()}"]
+    values, line_numbers = raw[complete], table.line_numbers[complete]
+    n_duplicates = 0
+    if time_at is not None:
+        stamps = read_stamps(
+            str(path), table.values[complete, time_at], TIME_UNITS_S[layout.time_unit], values, line_numbers
+        )
+        values, time_ns, rate_hz, n_duplicates = (
+            values[stamps.keep],
+            stamps.time_ns,
+            stamps.rate_hz,
+            stamps.n_duplicates,
+        )
+        statements.append(
+            f"rate {rate_hz:.4g} Hz from the steps of the time column; {n_duplicates} rows with a time already seen "
+            f"dropped; {stamps.n_gaps} gaps of {stamps.n_missing} samples in all"
+        )
+    else:
+        assert layout.rate_hz is not None, "checked when the layout was made"
+        rate_hz = layout.rate_hz
+        time_ns = nominal_time_ns(np.flatnonzero(complete).astype(np.int64), rate_hz)
+        statements.append(f"rate {rate_hz:g} Hz as the sensor's file says")
+    statements.append(
+        f"units {sensor_file.acc_unit} and {sensor_file.gyr_unit}, gravity {sensor_file.gravity}, axes "
+        f"{','.join(columns.axes)} as the sensor's file says; the frame counts as the foot's"
+    )
+    if dropped := int((~complete).sum()):
+        statements.append(f"{dropped} rows with NaN count as missing samples")
+    if table.cut_off_line:
+        statements.append(f"line {table.cut_off_line}, the last, ends too early and was left out")
+    return Recording(
+        path=path,
+        sensor=re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) + ("" if side_name == "one foot" else f"-{side_name}"),
+        rate_hz=rate_hz,
+        time_ns=time_ns,
+        samples=_to_si(values, sensor_file, columns).astype(np.float32),
+        gravity=sensor_file.gravity,
+        frame=sensor_file.frame,
+        n_duplicates=n_duplicates,
+        statements=tuple(statements),
+    )
+
+
+def _choose_side(path: Path, layout: Layout, side: str | None) -> tuple[Columns, str]:
+    sides = {"left": layout.left, "right": layout.right}
+    if layout.sensor is not None:
+        if side is not None:
+            raise RecordingError(
+                f"{path}: --side {side}: this file has one sensor and does not say on which foot; leave --side out"
+            )
+        return layout.sensor, "one foot"
+    there = [name for name, columns in sides.items() if columns is not None]
+    if side is None and len(there) == 2:
+        raise RecordingError(f"{path}: the file holds both feet; choose one by --side left|right")
+    chosen = side or there[0]
+    columns = sides.get(chosen)
+    if columns is None:
+        raise RecordingError(f"{path}: --side {chosen}: this file has only {' and '.join(there)}")
+    return columns, chosen
+
+
+def _find_column(table: Table, ref: ColumnRef) -> int:
+    n_columns = table.values.shape[1]
+    if isinstance(ref, int):
+        if not 0 <= ref < n_columns:
+            raise RecordingError(
+                f"{table.path}: column {ref} is asked for, but a row has {n_columns} columns (0 to {n_columns - 1})"
+            )
+        return ref
+    names = [
+        " ".join(cells[i] for cells in table.header if i < len(cells) and cells[i]).strip() for i in range(n_columns)
+    ]
+    if names.count(ref) != 1:
+        what = "no column" if ref not in names else "more than one column"
+        raise RecordingError(f'{table.path}: {what} is named "{ref}"; the header has {", ".join(names)}')
+    return names.index(ref)
+
+
+def _to_si(values: NDArray[np.float64], sensor_file: SensorFile, columns: Columns) -> NDArray[np.float64]:
+    scale = np.repeat([ACC_UNITS[sensor_file.acc_unit], GYR_UNITS[sensor_file.gyr_unit]], 3)
+    return to_foot_frame(values * scale, parse_axes(columns.axes))
