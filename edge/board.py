@@ -1,0 +1,159 @@
+"""What a subscriber knows of the streams, and how it shows it: messages in, a picture for the terminal out.
+
+Nothing here reads a socket or a clock: the caller gives the time. A stream is stale by the age of its newest message,
+not by its sequence number: a subscriber that slept gets old messages with no hole between them.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from edge.messages import Decision, Health, Message, Prediction, Signal
+
+STALE_AFTER_S: Final = 2.0
+RESEARCH_ONLY: Final = "Research use only. No medical device: not for diagnosis."
+_LEVELS: Final = "▁▂▃▄▅▆▇█"
+_COLOURS: Final = ("green", "yellow", "red", "magenta", "cyan")
+_DRAWN_POINTS: Final = 130  # five seconds at 26 points a second
+_BAR_CELLS: Final = 30
+
+
+@dataclass(slots=True)
+class Stream:
+    """The newest messages of one sensor."""
+
+    boot_id: str = ""
+    newest_s: float = -math.inf
+    prediction: Prediction | None = None
+    decision: Decision | None = None
+    health: Health | None = None
+    angular_rate_deg_s: deque[float] = field(default_factory=lambda: deque(maxlen=_DRAWN_POINTS))
+    n_publisher_restarts: int = 0
+
+    def age_s(self, now_s: float) -> float:
+        """Seconds since the newest message was sent; negative where the sender's clock is ahead."""
+        return now_s - self.newest_s
+
+    def freshness(self, now_s: float) -> str:
+        """``live``, ``stale`` (too old), or ``clock`` (from the future: the two clocks disagree)."""
+        age_s = self.age_s(now_s)
+        if age_s < -STALE_AFTER_S:
+            return "clock"
+        return "stale" if age_s > STALE_AFTER_S else "live"
+
+
+class Board:
+    """All streams that were heard of."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, Stream] = {}
+
+    def take(self, message: Message) -> None:
+        """Note a message."""
+        stream = self.streams.setdefault(message.sensor, Stream())
+        if message.boot_id != stream.boot_id:
+            restarts = stream.n_publisher_restarts + bool(stream.boot_id)
+            self.streams[message.sensor] = stream = Stream(boot_id=message.boot_id, n_publisher_restarts=restarts)
+        stream.newest_s = max(stream.newest_s, message.time_s)
+        if isinstance(message, Prediction):
+            stream.prediction = message
+        elif isinstance(message, Decision):
+            stream.decision = message
+        elif isinstance(message, Health):
+            stream.health = message
+        elif isinstance(message, Signal):
+            stream.angular_rate_deg_s.extend(math.degrees(sample[4]) for sample in message.samples)
+
+    def render(self, now_s: float, title: str) -> RenderableType:
+        """The terminal view."""
+        if not self.streams:
+            return Panel(Text("waiting for a publisher ..."), title=title, subtitle=RESEARCH_ONLY)
+        panels = [_panel(name, stream, now_s, title) for name, stream in sorted(self.streams.items())]
+        return Group(*panels)
+
+    def plain_lines(self, now_s: float) -> list[str]:
+        """One line a stream, where there is no terminal to draw on."""
+        return [_plain(name, stream, now_s) for name, stream in sorted(self.streams.items())] or ["waiting"]
+
+
+def _plain(name: str, stream: Stream, now_s: float) -> str:
+    words = [name, stream.freshness(now_s)]
+    if stream.health is not None:
+        words.append(f"link {stream.health.link}")
+    if stream.decision is not None:
+        words += ["decision", _decision_words(stream.decision)]
+        words += [f"{label} {p:.2f}" for label, p in stream.decision.probabilities.items()]
+        words.append(f"latency {stream.decision.latency_ms.get('total', math.nan):.0f} ms")
+    if stream.health is not None:
+        words.append(f"windows {stream.health.n_windows} lost samples {stream.health.n_lost_samples}")
+    if stream.decision is not None:
+        words.append(f"[{stream.decision.trained_on}; no medical device]")
+    return " | ".join(words)
+
+
+def _decision_words(decision: Decision) -> str:
+    if decision.label is None:
+        return f"none yet ({decision.reason})"
+    return f"{decision.label} for {decision.held_s:.1f} s over {decision.n_windows} windows"
+
+
+def sparkline(values: list[float], lowest: float, highest: float) -> str:
+    """Values as a row of blocks."""
+    span = (highest - lowest) or 1.0
+    top = len(_LEVELS) - 1
+    return "".join(_LEVELS[min(top, max(0, round((value - lowest) / span * top)))] for value in values)
+
+
+def _bars(probabilities: dict[str, float]) -> Table:
+    bars = Table.grid(padding=(0, 1))
+    for index, (label, probability) in enumerate(probabilities.items()):
+        cells = round(probability * _BAR_CELLS)
+        colour = _COLOURS[index % len(_COLOURS)]
+        bar = Text("█" * cells, style=colour) + Text("·" * (_BAR_CELLS - cells), style="dim")
+        bars.add_row(f"{label:>10}", bar, f"{probability:5.2f}")
+    return bars
+
+
+def _panel(name: str, stream: Stream, now_s: float, title: str) -> Panel:
+    freshness = stream.freshness(now_s)
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column()
+    health, decision, prediction = stream.health, stream.decision, stream.prediction
+    state = {
+        "live": Text("live", style="green"),
+        "stale": Text(f"STALE: nothing new for {stream.age_s(now_s):.1f} s", style="bold red"),
+        "clock": Text(f"CLOCKS DISAGREE: messages {-stream.age_s(now_s):.1f} s from the future", style="bold red"),
+    }[freshness]
+    link = health.link if health else "unknown"
+    rows.add_row("sensor", Text.assemble(f"{name}  link {link}  ", state))
+    if stream.n_publisher_restarts:
+        rows.add_row("", f"the publisher was restarted {stream.n_publisher_restarts} ×")
+    if stream.angular_rate_deg_s:
+        values = list(stream.angular_rate_deg_s)
+        rows.add_row("gyro y", f"{sparkline(values, min(values), max(values))}  {values[-1]:6.0f} deg/s")
+    style = "dim" if freshness != "live" else ""
+    if prediction is not None:
+        rows.add_row("this window", _bars(prediction.probabilities))
+    if decision is not None:
+        rows.add_row("rolling", _bars(decision.probabilities))
+        colour = "dim" if decision.label is None else _COLOURS[decision.class_index % len(_COLOURS)]
+        rows.add_row("decision", Text(_decision_words(decision), style=style or f"bold {colour}"))
+        stages = "  ".join(f"{stage} {value:.1f}" for stage, value in decision.latency_ms.items())
+        rows.add_row("latency ms", stages)
+    if health is not None:
+        rows.add_row(
+            "losses",
+            f"{health.n_lost_samples} of {health.n_samples + health.n_lost_samples} samples lost, "
+            f"{health.n_bridged_samples} bridged, {health.n_long_gaps} long gaps; {health.n_corrupt} corrupt, "
+            f"{health.n_duplicates} duplicate packets; {health.ring_lost} lost in the ring; "
+            f"{health.n_windows_refused} windows refused; {health.n_restarts} restarts",
+        )
+        rows.add_row("model", f"{health.model} · {health.variant} on {health.runtime} · {health.trained_on}")
+    return Panel(rows, title=title, subtitle=RESEARCH_ONLY, border_style="red" if freshness != "live" else "green")

@@ -1,0 +1,129 @@
+"""Configuration: typed, read from TOML, every key with its default here; unknown keys are errors.
+
+``configs/default.toml`` shows all keys with their defaults and what they are for. A file given by ``--config`` holds
+only what differs; a command's options come last.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from edge.bus import DEFAULT_ENDPOINT, DEFAULT_QUEUE_MESSAGES
+from edge.errors import ConfigError
+from edge.messages import Encoding
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Unknown keys are errors."""
+
+
+class ModelConfig(_Section, frozen=True):
+    """Which bundle runs, and how; an empty string stands for the default named here."""
+
+    bundle: str = ""  # a folder; default: the bundle that ships
+    variant: str = ""  # default: the one its manifest names
+    runtime: str = ""  # ai_edge_litert or tflite_runtime; default: the first of them that is installed
+
+
+class PublishConfig(_Section, frozen=True):
+    """Where results go."""
+
+    endpoint: str = DEFAULT_ENDPOINT
+    encoding: Encoding = "msgpack"
+    coefficients: bool = False
+    signal_decimation: int = 4
+    queue_messages: int = DEFAULT_QUEUE_MESSAGES
+
+
+class LiveConfig(_Section, frozen=True):
+    """The two processes of `frailedge live`."""
+
+    sensor: str = "virtual"
+    ring_slots: int = 2048
+    max_restarts: int = 10
+
+
+class VirtualConfig(_Section, frozen=True):
+    """Who walks in the virtual sensor: names of ``configs/walkers/*.toml``, or paths of such files."""
+
+    walker: str = "robust"
+    then: str = ""
+    then_after_s: float = 30.0
+    rate_hz: float = 104.0
+    seed: int = 1
+    drop_share: float = 0.0
+
+
+class Config(_Section, frozen=True):
+    """Everything that can be set."""
+
+    model: ModelConfig = ModelConfig()
+    publish: PublishConfig = PublishConfig()
+    live: LiveConfig = LiveConfig()
+    virtual: VirtualConfig = VirtualConfig()
+
+
+def _check(config: Config) -> Config:
+    """Bounds that a type does not say."""
+    bounds: list[tuple[str, float, float, float]] = [
+        ("publish.signal_decimation", config.publish.signal_decimation, 1, 104),
+        ("publish.queue_messages", config.publish.queue_messages, 1, 1_000_000),
+        ("live.ring_slots", config.live.ring_slots, 64, 1_048_576),
+        ("live.max_restarts", config.live.max_restarts, 0, 1_000_000),
+        ("virtual.rate_hz", config.virtual.rate_hz, 50, 500),
+        ("virtual.then_after_s", config.virtual.then_after_s, 0, 1e9),
+        ("virtual.drop_share", config.virtual.drop_share, 0, 0.9),
+    ]
+    for key, value, lowest, highest in bounds:
+        if not lowest <= value <= highest:
+            raise ConfigError(f"{key} = {value:g} is out of range: give a value from {lowest:g} to {highest:g}")
+    if not config.live.sensor or "/" in config.live.sensor:
+        raise ConfigError(f"live.sensor = {config.live.sensor!r}: a sensor's name is not empty and holds no slash")
+    return config
+
+
+def _refuse_unknown(given: dict[str, Any], kind: type[msgspec.Struct], where: str, prefix: str = "") -> None:
+    """One line naming the nearest known key, where msgspec only says that one is unknown."""
+    known = {field.name: field for field in msgspec.structs.fields(kind)}
+    for key, value in given.items():
+        if key not in known:
+            everything = [f"{prefix}{name}" for name in known]
+            nearest = difflib.get_close_matches(f"{prefix}{key}", everything, n=1, cutoff=0.0)
+            raise ConfigError(f"{where}: unknown key {prefix + key!r}; the nearest known one is {nearest[0]!r}")
+        section = known[key].type
+        if isinstance(value, dict) and isinstance(section, type) and issubclass(section, msgspec.Struct):
+            _refuse_unknown(value, section, where, f"{prefix}{key}.")
+
+
+Strict = TypeVar("Strict", bound=msgspec.Struct)
+
+
+def read_toml(path: Path, kind: type[Strict]) -> Strict:
+    """A TOML file as a typed struct; `ConfigError` in one line for whatever is wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    _refuse_unknown(given, kind, str(path))
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def load_config(path: Path | None, options: dict[str, Any] | None = None) -> Config:
+    """The configuration in force: the defaults, the file, then ``options`` (``{"publish.endpoint": ...}``) not None."""
+    config = Config() if path is None else read_toml(path, Config)
+    values: dict[str, Any] = msgspec.to_builtins(config)
+    for key, value in (options or {}).items():
+        if value is not None:
+            section, name = key.split(".")
+            values[section][name] = value
+    return _check(msgspec.convert(values, Config))

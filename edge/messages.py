@@ -1,0 +1,183 @@
+"""What leaves the program: one struct a topic, and the one table of topics.
+
+A topic is ``<name>/<sensor>/``, the last slash included, so that a subscription to one sensor never matches another
+whose name merely begins alike. Fields in `ENVELOPE` differ from run to run; all others follow from the samples.
+"""
+
+import functools
+from typing import Any, Final, Literal
+
+import msgspec
+
+SCHEMA_VERSION: Final = 1
+Encoding = Literal["msgpack", "json"]
+
+ENVELOPE: Final = ("boot_id", "sequence", "time_s", "latency_ms")
+"""Fields that two runs over the same samples do not share."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message says of itself.
+
+    ``boot_id`` is random for each start of the publisher, ``sequence`` counts the messages of one topic since then,
+    ``time_s`` is the wall-clock time of sending in seconds since 1970.
+    """
+
+    sensor: str
+    schema_version: int = SCHEMA_VERSION
+    boot_id: str = ""
+    sequence: int = 0
+    time_s: float = 0.0
+
+
+class WindowMessage(Message, frozen=True, kw_only=True):
+    """What is known of the window that a message speaks of.
+
+    ``[sample_start, sample_stop)`` counts samples at the bundle's rate since the stream began; ``[window_start_s,
+    window_stop_s)`` is the sensor's own time. ``stretch`` counts pieces without a long gap. ``bridged_share`` and
+    ``outlier_share`` are shares of the window's samples that were interpolated over a gap, or set to a limit.
+    ``latency_ms`` holds the stages passed so far; ``total`` is the age of the window's newest sample since arrival.
+    """
+
+    stretch: int
+    sample_start: int
+    sample_stop: int
+    window_start_s: float
+    window_stop_s: float
+    bridged_share: float
+    outlier_share: float
+    model: str
+    model_sha256: str
+    variant: str
+    trained_on: str
+    latency_ms: dict[str, float] = {}
+
+
+class Prediction(WindowMessage, frozen=True, kw_only=True):
+    """One window's class probabilities; ``class_index`` is the index of ``label`` in the bundle's labels."""
+
+    probabilities: dict[str, float]
+    label: str
+    class_index: int
+
+
+class Decision(WindowMessage, frozen=True, kw_only=True):
+    """The rolling result after this window: ``label``, or None with ``reason``.
+
+    ``class_index`` is -1 where there is no label. ``n_windows`` were used since the stream began; the label has held
+    for ``held_windows`` of them, ``held_s`` seconds of signal.
+    """
+
+    probabilities: dict[str, float]
+    label: str | None
+    class_index: int
+    reason: str
+    n_windows: int
+    held_windows: int
+    held_s: float
+
+
+class Signal(Message, frozen=True, kw_only=True):
+    """Every ``decimation``-th sample at the bundle's rate, for drawing: acc x y z in m/s², gyr x y z in rad/s."""
+
+    sample_start: int
+    decimation: int
+    rate_hz: float
+    samples: list[list[float]]
+
+
+class Coefficients(WindowMessage, frozen=True, kw_only=True):
+    """A window as the network sees it: one list of db1 coefficients a channel, coarse to fine. Off by default."""
+
+    coefficients: list[list[float]]
+
+
+class Health(Message, frozen=True, kw_only=True):
+    """How the stream is doing; counts since the stream began.
+
+    ``link`` is the state of the connection to the sensor. ``ring_lost`` counts records overwritten before they were
+    read. ``latency_median_ms`` and ``latency_p99_ms`` cover the last predictions, by stage.
+    """
+
+    link: str
+    rate_hz: float
+    model: str
+    model_sha256: str
+    variant: str
+    runtime: str
+    trained_on: str
+    n_packets: int
+    n_corrupt: int
+    n_duplicates: int
+    n_reconnects: int
+    n_restarts: int
+    ring_lost: int
+    n_samples: int
+    n_lost_samples: int
+    n_bridged_samples: int
+    n_long_gaps: int
+    n_windows: int
+    n_windows_refused: int
+    n_decisions: int
+    n_outliers: int
+    latency_median_ms: dict[str, float]
+    latency_p99_ms: dict[str, float]
+
+
+TOPICS: Final[dict[type[Message], str]] = {
+    Prediction: "prediction",
+    Decision: "decision",
+    Signal: "signal",
+    Health: "health",
+    Coefficients: "window",
+}
+"""The one table of topics."""
+
+_BY_NAME: Final = {name: kind for kind, name in TOPICS.items()}
+
+
+@functools.lru_cache(maxsize=256)
+def _topic(kind: type[Message], sensor: str) -> bytes:
+    return f"{TOPICS[kind]}/{sensor}/".encode()
+
+
+def topic_of(message: Message) -> bytes:
+    """The topic a message goes out under."""
+    return _topic(type(message), message.sensor)
+
+
+_msgpack_encoder: Final = msgspec.msgpack.Encoder()
+_json_encoder: Final = msgspec.json.Encoder()
+
+
+def encode(message: Message, encoding: Encoding) -> bytes:
+    """The payload of a message."""
+    return _msgpack_encoder.encode(message) if encoding == "msgpack" else _json_encoder.encode(message)
+
+
+def decode(topic: bytes, payload: bytes) -> Message:
+    """A received message in either encoding; `msgspec.DecodeError` where it is none of ours."""
+    kind = _BY_NAME.get(topic.split(b"/", 1)[0].decode("ascii", "replace"))
+    if kind is None:
+        raise msgspec.DecodeError(f"unknown topic {topic!r}")
+    # A MessagePack map never begins with an opening brace as JSON does: 0x7b is a positive fixint.
+    decoder = msgspec.json.decode if payload[:1] == b"{" else msgspec.msgpack.decode
+    return decoder(payload, type=kind)
+
+
+def determined(message: Message) -> dict[str, Any]:
+    """The fields that follow from the samples alone: what two runs have in common."""
+    fields: dict[str, Any] = msgspec.to_builtins(message)
+    return {name: value for name, value in fields.items() if name not in ENVELOPE}
+
+
+def schemas() -> dict[str, Any]:
+    """JSON Schema of every topic's message, by topic name."""
+    (references, definitions) = msgspec.json.schema_components(list(TOPICS), ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"frailedge messages, schema version {SCHEMA_VERSION}",
+        "description": "Topics are '<name>/<sensor>/', the last slash included. Research use only, no medical device.",
+        "topics": dict(zip(TOPICS.values(), references, strict=True)),
+        "$defs": definitions,
+    }

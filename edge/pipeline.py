@@ -1,0 +1,232 @@
+"""The pipeline of one sensor, in the order in which the data flow: samples → windows → prediction → decision → sink.
+
+`live` and `replay` differ only in what pushes samples in here. Sample values and their device times alone decide what
+comes out; the time of arrival is used for latencies, and for nothing else.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.latency import StageLatencies
+from edge.manifest import Manifest
+from edge.messages import Coefficients, Decision, Health, Message, Prediction, Signal
+from edge.model import Classifier
+from edge.stream.decision import DecisionMaker
+from edge.stream.path import PathCounts, SignalPath
+from edge.stream.preprocess import SignalSpec
+from edge.stream.windows import Window
+from firmware_bridge.channels import Samples
+
+# Points a signal message carries: about four messages a second at 104 Hz and a decimation of 4.
+_SIGNAL_POINTS: Final = 6
+
+Sink = Callable[[Message], object]
+"""Takes each message as it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCounts:
+    """What the side that receives knows and the samples do not say."""
+
+    link: str
+    n_packets: int = 0
+    n_corrupt: int = 0
+    n_duplicates: int = 0
+    n_lost_samples: int = 0
+    n_reconnects: int = 0
+    n_restarts: int = 0
+    ring_lost: int = 0
+
+
+def spec_of(manifest: Manifest) -> SignalSpec:
+    """What the signal path needs of a bundle's manifest."""
+    return SignalSpec(
+        rate_hz=manifest.sample_rate_hz,
+        window_samples=manifest.window_samples,
+        hop_samples=manifest.hop_samples,
+        max_bridged_gap_ms=manifest.max_bridged_gap_ms,
+        max_bridged_share=manifest.max_bridged_share,
+        outlier_lower=np.array(manifest.outlier_limits.lower, dtype=np.float32),
+        outlier_upper=np.array(manifest.outlier_limits.upper, dtype=np.float32),
+        mean=np.array(manifest.scaler.mean, dtype=np.float32),
+        deviation=np.array(manifest.scaler.deviation, dtype=np.float32),
+        wavelet_level=manifest.wavelet.level,
+    )
+
+
+class Pipeline:
+    """One sensor's samples to messages.
+
+    ``sink`` takes the messages; ``rate_in_hz`` is the sensor's nominal rate. ``coefficients`` switches the large
+    ``window/`` messages on.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        classifier: Classifier,
+        *,
+        sensor: str,
+        rate_in_hz: float,
+        sink: Sink,
+        model_sha256: str,
+        signal_decimation: int = 4,
+        coefficients: bool = False,
+    ) -> None:
+        self._manifest = manifest
+        self._classifier = classifier
+        self._sensor = sensor
+        self._rate_in_hz = rate_in_hz
+        self._sink = sink
+        self._model_sha256 = model_sha256
+        self._send_coefficients = coefficients
+        self._path = SignalPath(spec_of(manifest), rate_in_hz)
+        self._decide = DecisionMaker(
+            len(manifest.labels),
+            half_life_windows=manifest.decision.half_life_windows,
+            min_windows=manifest.decision.min_windows,
+            switch_margin=manifest.decision.switch_margin,
+        )
+        self._hop_s = manifest.hop_samples / manifest.sample_rate_hz
+        self._decimation = signal_decimation
+        self._n_resampled = 0
+        self._signal_start = 0
+        self._signal: list[list[float]] = []
+        self.latencies = StageLatencies()
+        self.n_decisions = 0
+
+    @property
+    def counts(self) -> PathCounts:
+        """Samples, gaps and windows so far."""
+        return self._path.counts
+
+    def push(self, time_ns: NDArray[np.int64], samples: Samples, received_ns: int) -> None:
+        """``(n,)`` device times and ``(n, 6)`` samples that arrived at ``received_ns`` on the monotonic clock."""
+        begin_ns = time.monotonic_ns()
+        self._process(self._path.push(time_ns, samples), received_ns, begin_ns)
+
+    def finish(self) -> None:
+        """The stream ends, or the sensor began anew: what comes next does not connect to what came before."""
+        begin_ns = time.monotonic_ns()
+        self._process(self._path.finish(), begin_ns, begin_ns)
+
+    def _process(self, windows: list[Window], received_ns: int, begin_ns: int) -> None:
+        signal_path_ms = (time.monotonic_ns() - begin_ns) / 1e6
+        waiting_ms = (begin_ns - received_ns) / 1e6
+        self._draw_signal()
+        for window in windows:
+            self._classify(window, {"waiting": waiting_ms, "signal_path": signal_path_ms}, received_ns)
+
+    def _classify(self, window: Window, latency_ms: dict[str, float], received_ns: int) -> None:
+        labels = self._manifest.labels
+        start_ns = time.monotonic_ns()
+        probabilities = self._classifier.predict(window.coefficients)
+        now_ns = time.monotonic_ns()
+        latency_ms = {
+            **latency_ms,
+            "inference": (now_ns - start_ns) / 1e6,
+            "total": (now_ns - received_ns) / 1e6,
+        }
+        self.latencies.add(latency_ms)
+        about = self._about(window)
+        index = int(np.argmax(probabilities))
+        self._sink(
+            Prediction(
+                **about,
+                latency_ms=latency_ms,
+                probabilities=dict(zip(labels, probabilities.tolist(), strict=True)),
+                label=labels[index],
+                class_index=index,
+            )
+        )
+        rolling = self._decide.add(probabilities)
+        self.n_decisions += 1
+        held = rolling.class_index
+        self._sink(
+            Decision(
+                **about,
+                latency_ms={**latency_ms, "total": (time.monotonic_ns() - received_ns) / 1e6},
+                probabilities=dict(zip(labels, rolling.probabilities.tolist(), strict=True)),
+                label=None if held is None else labels[held],
+                class_index=-1 if held is None else held,
+                reason=rolling.reason,
+                n_windows=rolling.n_windows,
+                held_windows=rolling.held_windows,
+                held_s=rolling.held_windows * self._hop_s,
+            )
+        )
+        if self._send_coefficients:
+            self._sink(Coefficients(**about, latency_ms=latency_ms, coefficients=window.coefficients.T.tolist()))
+
+    def _about(self, window: Window) -> dict[str, Any]:
+        return {
+            "sensor": self._sensor,
+            "stretch": window.stretch,
+            "sample_start": window.sample_start,
+            "sample_stop": window.sample_stop,
+            "window_start_s": window.start_ns / 1e9,
+            "window_stop_s": window.stop_ns / 1e9,
+            "bridged_share": window.bridged_share,
+            "outlier_share": window.outlier_share,
+            "model": self._manifest.name,
+            "model_sha256": self._model_sha256,
+            "variant": self._classifier.variant_name,
+            "trained_on": self._manifest.training.trained_on,
+        }
+
+    def _draw_signal(self) -> None:
+        for piece in self._path.latest:
+            first = -self._n_resampled % self._decimation
+            points = piece.samples[first :: self._decimation].tolist()
+            if points and not self._signal:
+                self._signal_start = self._n_resampled + first
+            self._signal += points
+            self._n_resampled += len(piece.samples)
+        if len(self._signal) < _SIGNAL_POINTS:
+            return
+        self._sink(
+            Signal(
+                sensor=self._sensor,
+                sample_start=self._signal_start,
+                decimation=self._decimation,
+                rate_hz=self._manifest.sample_rate_hz,
+                samples=self._signal,
+            )
+        )
+        self._signal = []
+
+    def health(self, link: LinkCounts) -> Health:
+        """How the stream is doing, with what the link says."""
+        counts = self._path.counts
+        median_ms, p99_ms = self.latencies.summary()
+        return Health(
+            sensor=self._sensor,
+            link=link.link,
+            rate_hz=self._rate_in_hz,
+            model=self._manifest.name,
+            model_sha256=self._model_sha256,
+            variant=self._classifier.variant_name,
+            runtime=self._classifier.runtime_name,
+            trained_on=self._manifest.training.trained_on,
+            n_packets=link.n_packets,
+            n_corrupt=link.n_corrupt,
+            n_duplicates=link.n_duplicates,
+            n_reconnects=link.n_reconnects,
+            n_restarts=link.n_restarts,
+            ring_lost=link.ring_lost,
+            n_samples=counts.n_samples,
+            n_lost_samples=max(link.n_lost_samples, counts.n_bridged_samples + counts.n_long_gap_samples),
+            n_bridged_samples=counts.n_bridged_samples,
+            n_long_gaps=counts.n_long_gaps,
+            n_windows=counts.n_windows,
+            n_windows_refused=counts.n_windows_refused,
+            n_decisions=self.n_decisions,
+            n_outliers=counts.n_outliers,
+            latency_median_ms=median_ms,
+            latency_p99_ms=p99_ms,
+        )

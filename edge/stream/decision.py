@@ -1,0 +1,61 @@
+"""From single windows to a rolling decision that one odd window does not flip.
+
+Probabilities in, a class or the reason for none out. The decision is the class of the exponentially weighted mean of
+the windows' log-probabilities: the weight halves every ``half_life_windows``, so overlapping windows of the same few
+strides cannot outvote the last half minute. A new class must lead the held one by ``switch_margin``.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A network that is sure gives 0 now and then; its logarithm would rule every later window.
+_MIN_PROBABILITY: Final = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class RollingDecision:
+    """``class_index`` is None with a ``reason``, or the held class; ``probabilities`` has shape ``(n_labels,)``.
+
+    ``n_windows`` windows were used since the start, the held class stands for ``held_windows`` of them.
+    """
+
+    class_index: int | None
+    reason: str
+    probabilities: NDArray[np.float64]
+    n_windows: int
+    held_windows: int
+
+
+class DecisionMaker:
+    """The rolling decision of one sensor."""
+
+    def __init__(self, n_labels: int, *, half_life_windows: float, min_windows: int, switch_margin: float) -> None:
+        self._decay = 0.5 ** (1.0 / half_life_windows)
+        self._min_windows = min_windows
+        self._switch_margin = switch_margin
+        self._log_sum = np.zeros(n_labels)
+        self._weight_sum = 0.0
+        self._n_windows = 0
+        self._class_index: int | None = None
+        self._held_windows = 0
+
+    def add(self, probabilities: NDArray[np.float32]) -> RollingDecision:
+        """Take one window's ``(n_labels,)`` probabilities; give the decision that holds now."""
+        log_p = np.log(np.maximum(probabilities.astype(np.float64), _MIN_PROBABILITY))
+        self._log_sum = self._decay * self._log_sum + log_p
+        self._weight_sum = self._decay * self._weight_sum + 1.0
+        self._n_windows += 1
+        mean = self._log_sum / self._weight_sum
+        smoothed = np.exp(mean - mean.max())
+        smoothed /= smoothed.sum()
+        self._held_windows += 1
+        if self._n_windows < self._min_windows:
+            return RollingDecision(None, "too few windows", smoothed, self._n_windows, 0)
+        leader = int(np.argmax(smoothed))
+        held = self._class_index
+        if held is None or (leader != held and smoothed[leader] - smoothed[held] >= self._switch_margin):
+            self._class_index, self._held_windows = leader, 1
+        return RollingDecision(self._class_index, "", smoothed, self._n_windows, self._held_windows)
