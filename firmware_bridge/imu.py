@@ -1,6 +1,7 @@
-"""The faults of a real IMU: ideal samples enter; gain, bias, noise and saturation are put on them. Never any gait.
+"""The faults of a real IMU: ideal samples enter, samples with its mounting, gain, bias, noise and range leave.
 
-The result depends on the seed and on the order of the samples alone, not on how they are cut into calls.
+The result depends on the seed and the order of the samples alone, not on how they are cut into calls. No gait is known
+here.
 """
 
 from dataclasses import dataclass
@@ -21,16 +22,18 @@ class ImuModel:
 
     Noise is white, in units per root hertz over the band up to half the rate. ``*_bias`` is the standard deviation of
     the bias over sensors, ``*_bias_drift`` that of its change in `BIAS_KNOT_S`. ``gain_error`` is the standard
-    deviation of each channel's gain about 1. Raises ValueError where a figure is negative or a range is not positive.
+    deviation of each channel's gain about 1, ``misalignment_rad`` that of the small turn about each axis with which the
+    sensor sits on the foot. Raises ValueError where a figure is negative or a range is not positive.
     """
 
-    acc_noise_m_s2_rt_hz: float = 0.003
-    gyr_noise_rad_s_rt_hz: float = 0.0002
+    acc_noise_m_s2_rt_hz: float = 0.004
+    gyr_noise_rad_s_rt_hz: float = 0.0004
     acc_bias_m_s2: float = 0.05
     gyr_bias_rad_s: float = 0.005
     acc_bias_drift_m_s2: float = 0.002
     gyr_bias_drift_rad_s: float = 0.0003
     gain_error: float = 0.005
+    misalignment_rad: float = float(np.deg2rad(1.0))
     acc_range_m_s2: float = 16 * STANDARD_GRAVITY_M_S2
     gyr_range_rad_s: float = float(np.deg2rad(2000))
 
@@ -55,6 +58,11 @@ class Imu:
         self._drift_std = channels(model.acc_bias_drift_m_s2, model.gyr_bias_drift_rad_s)
         self._limit = channels(model.acc_range_m_s2, model.gyr_range_rad_s)
         self._gain = 1 + model.gain_error * self._walk.standard_normal(N_CHANNELS)
+        yaw, pitch, roll = model.misalignment_rad * self._walk.standard_normal(3)
+        turn = np.eye(3) + np.array([[0, -yaw, pitch], [yaw, 0, -roll], [-pitch, roll, 0]])
+        # The nearest rotation to a small turn, so that lengths stay as they are.
+        left, _, right = np.linalg.svd(turn)
+        self._mounting = np.kron(np.eye(2), left @ right)
         self._offset = channels(model.acc_bias_m_s2, model.gyr_bias_rad_s) * self._walk.standard_normal(N_CHANNELS)
         self._samples_per_knot = max(1, round(BIAS_KNOT_S * rate_hz))
         self._drift = np.zeros((2, N_CHANNELS))
@@ -80,5 +88,7 @@ class Imu:
                 self._drift[0] = self._drift[1]
                 self._drift[1] = self._next_knot(self._drift[1])
         noise = self._noise.standard_normal(ideal.shape) * self._noise_std
-        measured: Samples = np.clip(ideal * self._gain + bias + noise, -self._limit, self._limit).astype(np.float32)
+        # Not `@`: a matrix product's last bit may change with the number of rows.
+        turned = np.einsum("nc,cd->nd", ideal, self._mounting)
+        measured: Samples = np.clip(turned * self._gain + bias + noise, -self._limit, self._limit).astype(np.float32)
         return measured
