@@ -7,6 +7,7 @@
     ├── RecordingError         a recording that cannot be read, or not with certainty
     ├── BundleError            a model bundle that is damaged, incomplete or does not fit
     ├── DatasetError           a folder of recordings with its register
+    ├── TrainingError          training, conversion or export that ends without a bundle
     ├── RingError              a ring file that is not one, or of another layout
     └── PublishError           the ZeroMQ address cannot be used
 
@@ -32,6 +33,10 @@ class BundleError(FrailedgeError):
 
 class DatasetError(FrailedgeError):
     """A folder that is no dataset, or a register that does not fit its recordings."""
+
+
+class TrainingError(FrailedgeError):
+    """Data that no network can be trained on, a loss that diverged, or a model that fails its checks."""
 
 
 class RingError(FrailedgeError):
