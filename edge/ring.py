@@ -1,6 +1,6 @@
 """The ring between two processes: an mmap file that one writer overwrites and up to `N_READERS` readers follow.
 
-Byte records enter through `RingWriter`, and leave once each through `RingReader`, or are counted as lost; nothing else.
+Byte records enter through `RingWriter`, and leave in order through `RingReader`, or are counted as lost.
 It must never hand out a record that was not written as such, lose one uncounted, or let a reader hold the writer up,
 whichever side is killed and whenever. It knows nothing of what the bytes mean: see `edge.records`.
 
@@ -190,7 +190,7 @@ class RingWriter(_Ring):
     def write(self, payload: bytes) -> int:
         """Put one record into the ring, over the oldest where it is full, and return its sequence number.
 
-        Never waits. `ValueError` for a payload longer than ``max_payload_bytes``.
+        Never waits; for one thread. `ValueError` for a payload longer than ``max_payload_bytes``.
         """
         length = len(payload)
         if length > self._slot_bytes - _SLOT.size:

@@ -245,6 +245,38 @@ def test_counters_never_tear_between_two_processes(path: Path) -> None:
     assert seen == {0, 0xFFFF_FFFF_FFFF_FFFF}
 
 
+def test_a_record_overwritten_while_it_is_copied_is_not_accepted(path: Path) -> None:
+    """Long records, and both ends on one processor: a reader is often interrupted within a copy, and overtaken."""
+    everywhere = os.sched_getaffinity(0)
+    processor = min(everywhere)
+    slots, slot_bytes = 4, 2**18
+    code = (
+        "import os, pathlib, sys; from edge.ring import RingWriter\n"
+        "path, processor, slots, slot_bytes = pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])\n"
+        "os.sched_setaffinity(0, {processor})\n"
+        "writer = RingWriter(path, slots=slots, slot_bytes=slot_bytes)\n"
+        "fills = [bytes([fill]) * writer.max_payload_bytes for fill in range(7)]\n"
+        "while True:\n"
+        "    writer.write(fills[writer.written % 7])\n"
+    )
+    create_ring(path, slots=slots, slot_bytes=slot_bytes)
+    command = [sys.executable, "-c", code, *map(str, (path, processor, slots, slot_bytes))]
+    n_accepted = 0
+    with subprocess.Popen(command, cwd=ROOT) as other:
+        os.sched_setaffinity(0, {processor})
+        try:
+            while n_accepted < 2000:
+                assert other.poll() is None
+                with RingReader(path, 0) as reader:  # commits nothing: begins with the oldest, next to the writer
+                    if (found := reader.read()) is not None:
+                        sequence, payload = found
+                        assert payload[0] == payload[-1] == sequence % 7
+                        n_accepted += 1
+        finally:
+            other.kill()
+            os.sched_setaffinity(0, everywhere)
+
+
 # Waiting
 
 
