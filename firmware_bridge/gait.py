@@ -5,12 +5,16 @@ This module decides how a stride goes, never when to stand or to turn (`walker`)
 
 import math
 from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.curves import Curve
 from firmware_bridge.trajectory import Impact, Stride
+
+FASTEST_SWING_M_S: Final = 4.7
+"""Stride length over swing time: the register has means of up to 4.64; a stride beyond gets a longer swing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +125,18 @@ class Person:
         load, flat, push, swing = (
             draw(figure, index, 0.5 * figure.mean, 1.5 * figure.mean) for index, figure in enumerate(phases, start=1)
         )
+        length_m = draw(p.stride_length_m, 7, 0.3 * p.stride_length_m.mean, 1.6 * p.stride_length_m.mean)
         share = load + push + swing + flat
         # The least that a leg needs; what is missing comes off the foot flat.
         load_s = max(load / share * time_s, 0.06)
         push_s = max(push / share * time_s, 0.12)
-        swing_s = max(swing / share * time_s, 0.2)
+        swing_s = max(swing / share * time_s, 0.2, length_m * length_factor / FASTEST_SWING_M_S)
         flat_s = max(time_s - load_s - push_s - swing_s, 0.08)
         shrink = time_s / (load_s + push_s + swing_s + flat_s)
         heel_off_s = start_s + flat_s * shrink
         toe_off_s = heel_off_s + push_s * shrink
         toe_off_rad = math.radians(-draw(p.toe_off_angle_deg, 5, -88.0, -8.0)) * angle_factor
         heel_strike_rad = math.radians(draw(p.heel_strike_angle_deg, 6, 0.0, 40.0)) * angle_factor
-        length_m = draw(p.stride_length_m, 7, 0.3 * p.stride_length_m.mean, 1.6 * p.stride_length_m.mean)
         clearance_m = draw(p.clearance_m, 8, 0.02, 0.3)
         mean_rise = min(p.clearance_m.mean, 0.3) / math.sin(math.radians(max(-p.toe_off_angle_deg.mean, 8.0)))
         wobble = 1 + 0.25 * self._rng.standard_normal(8)
@@ -162,10 +166,10 @@ class Person:
         """What toe-off, heel strike and forefoot slap of a stride ring like: harder the faster the foot swings."""
         speed_m_s = stride.length_m / (stride.heel_strike_s - stride.toe_off_s)
         load_s = stride.end_s - stride.heel_strike_s
-        peak = min(9.0 * speed_m_s * self._impact_size, 70.0)
+        peak = min(9.0 * speed_m_s * self._impact_size, 50.0)
 
         def jolt(at_s: float, size: float, frequency_hz: float) -> Impact:
-            vary = self._rng.lognormal(0, 0.35, size=3)
+            vary = np.minimum(self._rng.lognormal(0, 0.35, size=3), 2.0)
             sign = self._rng.normal(0, 0.6, size=3)
             x, z = -0.5 * peak * size * vary[0], peak * size * vary[1]
             turn = 0.08 * peak * size * vary[2]

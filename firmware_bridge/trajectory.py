@@ -200,7 +200,8 @@ def _step_forward(stride: Stride, t: Array) -> tuple[Curves, Array, Array]:
     free_s, push_s = rest_s - off_s, stride.toe_off_s - stride.heel_off_s
     u = phase(t, off_s, rest_s)
     forward, up, waving = travel(u, free_s), bump(u, free_s), wave(u, free_s)
-    pushing = bump(phase(t, stride.heel_off_s, stride.toe_off_s + push_s), 2 * push_s)
+    push_ends_s = min(stride.toe_off_s + push_s, stride.heel_strike_s)
+    pushing = bump(phase(t, stride.heel_off_s, push_ends_s), push_ends_s - stride.heel_off_s)
     angles = (
         add((stride.turn_rad, forward), *zip(stride.yaw_rad, (up, waving, pushing), strict=True)),
         pitch(stride, t),
