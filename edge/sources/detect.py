@@ -18,7 +18,8 @@ _REST_ROWS: Final = 13
 _PEAK_ROWS: Final = 256
 RATES_HZ: Final = (104.0, 128.0)
 RATE_TOLERANCE: Final = 0.06
-_MIN_REPETITION: Final = 0.3
+_MIN_COUNTED_STRIDES: Final = 5
+_MAX_STRIDE_ERROR: Final = 0.04
 _MIN_STRIDES: Final = 12
 _SCALE_AGREEMENT: Final = 0.05
 
@@ -85,32 +86,42 @@ def gyr_unit(peak: float) -> str | None:
 
 
 def samples_per_stride(values: NDArray[np.float64], expected_s: float) -> float | None:
-    """The number of samples after which the turning of the foot repeats: median over stretches of about 8 strides.
+    """The number of samples from one push-off to the next: median over the recording, for any rate near `RATES_HZ`.
 
-    ``expected_s`` is the stride time, which tells the stride from its double; None where nothing repeats clearly.
+    ``expected_s`` is the stride time, which tells a stride from two; None where there are fewer than 5 strides or they
+    vary so much that the median is uncertain by more than 4 % (one standard error).
     """
     gyr = values[:, 3:] - np.median(values[:, 3:], axis=0)
     _, vectors = np.linalg.eigh(gyr.T @ gyr)
     turning = gyr @ vectors[:, -1]
-    shortest, longest = int(0.7 * RATES_HZ[0] * expected_s), int(1.45 * RATES_HZ[-1] * expected_s) + 1
-    stretch = min(int(8 * RATES_HZ[-1] * expected_s), len(turning))
-    if stretch < 3 * longest:
+    # Push-off and landing turn the foot one way, sharply; swing turns it back, for longer: the sharp side is up.
+    turning = turning if (turning**3).mean() >= 0 else -turning
+    shortest, longest = 0.7 * RATES_HZ[0] * expected_s, 1.45 * RATES_HZ[-1] * expected_s
+    smooth = np.hanning(int(0.06 * shortest) + 4)
+    turning = np.convolve(turning, smooth / smooth.sum(), mode="same")
+    tops = np.flatnonzero((turning[1:-1] >= turning[:-2]) & (turning[1:-1] > turning[2:])) + 1
+    if not len(tops):
         return None
-    lags = []
-    for start in range(0, len(turning) - stretch + 1, stretch):
-        part = turning[start : start + stretch]
-        spectrum = np.fft.rfft(part - part.mean(), 2 * stretch)
-        # Divided by the number of products, so that long lags are not put at a disadvantage.
-        repetition = np.fft.irfft(np.abs(spectrum) ** 2)[: longest + 2] / (stretch - np.arange(longest + 2))
-        if repetition[0] <= 0:
-            continue
-        lag = shortest + int(np.argmax(repetition[shortest : longest + 1]))
-        left, top, right = repetition[lag - 1 : lag + 2]
-        if top < _MIN_REPETITION * repetition[0] or not left <= top >= right:
-            continue
-        bend = left - 2 * top + right
-        lags.append(lag + (0.5 * (left - right) / bend if bend < 0 else 0.0))
-    return float(np.median(lags)) if lags else None
+    tops = tops[turning[tops] > 0.4 * np.percentile(turning[tops], 97)]
+    push_offs = _highest_apart(tops, turning[tops], int(0.7 * shortest))
+    strides = np.diff(push_offs)
+    strides = strides[(strides > shortest) & (strides < longest)]
+    if len(strides) < _MIN_COUNTED_STRIDES:
+        return None
+    error = 1.25 * strides.std() / strides.mean() / np.sqrt(len(strides))
+    return float(np.median(strides)) if error <= _MAX_STRIDE_ERROR else None
+
+
+def _highest_apart(places: NDArray[np.int64], heights: NDArray[np.float64], distance: int) -> NDArray[np.int64]:
+    """The places that have no higher one within ``distance``, from the highest down."""
+    open_places = np.ones(len(places), dtype=np.bool_)
+    kept: list[int] = []
+    for k in np.argsort(-heights, kind="stable"):
+        if open_places[k]:
+            kept.append(int(places[k]))
+            first, end = np.searchsorted(places, [places[k] - distance, places[k] + distance + 1])
+            open_places[first:end] = False
+    return np.sort(np.array(kept, dtype=np.int64))
 
 
 def nearest_rate(estimate_hz: float) -> float | None:

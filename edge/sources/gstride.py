@@ -38,6 +38,10 @@ _MIN_UPRIGHT: Final = 0.5
 """Cosine of 60 degrees: z of a foot frame is at most that far from gravity at rest; instep mounts tilt by up to 50."""
 
 
+class RateUnknownError(RecordingError):
+    """Nothing in file or register tells the rate with certainty."""
+
+
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """What the user says of a file: each field as typed on the command line, None to find it out."""
@@ -180,8 +184,8 @@ def _find_time(
 def _rate_from_cadence(path: Path, values: NDArray[np.float64], person: Person | None) -> tuple[float, str]:
     """The rate at which the strides of the recording come as often as the register says."""
 
-    def refuse(why: str) -> RecordingError:
-        return RecordingError(
+    def refuse(why: str) -> RateUnknownError:
+        return RateUnknownError(
             f"{path}: the rate cannot be found: no time column, and {why}; give it by --rate-hz 104 (or 128)"
         )
 
@@ -270,7 +274,7 @@ def _scale_counts(
     gyr_scale = detect.gyr_scale(values[:, :3] * acc_scale, values[:, 3:], rest, rate_hz)
     if gyr_scale is None:
         raise RecordingError(
-            f"{path}: the numbers are counts, and what one count of the rate is worth cannot be found from the strides; "
+            f"{path}: the numbers are counts, and what one of the rate is worth cannot be found from the strides; "
             f'give both by --units, such as --units "{acc_scale / STANDARD_GRAVITY_M_S2:.3g}*g,0.07*deg/s"'
         )
     acc_g, gyr_deg = acc_scale / STANDARD_GRAVITY_M_S2, np.rad2deg(gyr_scale)

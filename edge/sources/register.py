@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge.errors import DatasetError
-from firmware_bridge.walker import Figure, GaitParameters
+from firmware_bridge.gait import Figure, GaitParameters
 
 Label = Literal["robust", "pre-frail", "frail"]
 LABELS: Final[tuple[Label, ...]] = ("robust", "pre-frail", "frail")
