@@ -1,0 +1,121 @@
+"""From a trained network to a bundle on disk: convert, measure, pass the bars, write; or change nothing.
+
+Enters: the network, a manifest that lacks only what is measured here, and windows of people that were not
+trained on. Leaves: a checked bundle folder with its model card. A model that fails a bar raises, and no file
+is written.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle, Manifest, Variant, write_bundle
+from edge.errors import TrainingError
+from edge.model import RuntimeName
+from trainer.agreement import measure_agreement, require_agreement
+from trainer.card import Comparison, draw_pictures, write_card
+from trainer.convert import N_CALIBRATION_WINDOWS, SHIPPED_VARIANTS, convert
+from trainer.evaluate import Figures, evaluate
+from trainer.network import max_abs_cells, predict
+from trainer.training import History, LabelledWindows
+from trainer.variants import answers
+
+# The fused int8 LSTM keeps its cells in 16 bits with at most 6 before the point.
+LARGEST_INT8_CELL = 64.0
+
+
+def calibration_windows(train: LabelledWindows, *, seed: int) -> NDArray[np.float32]:
+    """Windows ``(n, n_coefficients, n_channels)`` to measure int8 ranges on: drawn from training people, evenly."""
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(train.person_ids))
+    # First each person's first window of the random order, then each one's second, and so on.
+    _, person_index = np.unique(train.person_ids[order], return_inverse=True)
+    turn = np.empty(len(order), np.int64)
+    for person in range(int(person_index.max()) + 1):
+        own = np.flatnonzero(person_index == person)
+        turn[own] = np.arange(len(own))
+    chosen = order[np.argsort(turn, kind="stable")[:N_CALIBRATION_WINDOWS]]
+    windows: NDArray[np.float32] = train.coefficients[np.sort(chosen)]
+    return windows
+
+
+def export_bundle(
+    folder: Path,
+    draft: Manifest,
+    network: Any,
+    *,
+    calibration: NDArray[np.float32],
+    test: LabelledWindows,
+    history: History,
+    comparisons: Sequence[Comparison] = (),
+    runtime: RuntimeName | None = None,
+) -> Bundle:
+    """Write the bundle ``folder``: int8 and dynamic range, each with its agreement, the card and its pictures.
+
+    ``draft`` has no variants yet; its ``training.figures`` are completed with the default variant's figures
+    on ``test``, the largest cells and the best epoch. ``calibration`` are windows of training people,
+    ``test`` of people that took part in neither training nor validation. `TrainingError` where a variant
+    fails a bar of `trainer.agreement`.
+    """
+    models = convert(network, calibration, SHIPPED_VARIANTS)
+    cells = max_abs_cells(network, test.coefficients)
+    float_probabilities = predict(network, test.coefficients)
+    variants: dict[str, Variant] = {}
+    figures: dict[str, Figures] = {}
+    for name, model in models.items():
+        answered = answers(model, test.coefficients, runtime=runtime)
+        agreement = measure_agreement(float_probabilities, answered.probabilities, test.label_index, test.person_ids)
+        try:
+            require_agreement(name, agreement)
+        except TrainingError as error:
+            if name == "int8" and max(cells) >= LARGEST_INT8_CELL:
+                raise TrainingError(
+                    f"{error}; its LSTM cells reach {max(cells):.0f}, int8 holds up to {LARGEST_INT8_CELL:g}: "
+                    "train with a lower learning rate"
+                ) from error
+            raise
+        variants[name] = Variant(
+            file=f"model.{name}.tflite",
+            sha256=hashlib.sha256(model).hexdigest(),
+            n_bytes=len(model),
+            input=answered.input,
+            output=answered.output,
+            agreement=agreement,
+        )
+        figures[name] = evaluate(answered.probabilities, test.label_index, test.person_ids)
+    shipped = figures[draft.default_variant]
+    measured = draft.training.figures | _figures(shipped, cells, history)
+    manifest = msgspec.structs.replace(
+        draft, variants=variants, training=msgspec.structs.replace(draft.training, figures=measured)
+    )
+    pictures = draw_pictures(manifest.labels, shipped, history)
+    card = write_card(manifest, shipped, comparisons, cells, list(pictures))
+    by_name = {str(name): model for name, model in models.items()}
+    return write_bundle(folder, manifest, by_name, card, pictures)
+
+
+def _figures(shipped: Figures, cells: tuple[float, ...], history: History) -> dict[str, float]:
+    found: dict[str, float] = {
+        "test_people": float(shipped.n_people),
+        "test_windows": float(shipped.n_windows),
+        "epochs": float(len(history.epochs)),
+        "best_epoch": float(history.best_epoch + 1),
+        "validation_accuracy": history.best.validation_accuracy,
+        "validation_loss": history.best.validation_loss,
+    }
+    for name in (
+        "balanced_accuracy_by_person",
+        "accuracy_by_person",
+        "balanced_accuracy_by_window",
+        "accuracy_by_window",
+    ):
+        interval = getattr(shipped, name)
+        found |= {f"test_{name}": interval.value}
+        found |= {f"test_{name}_lower_95": interval.lower, f"test_{name}_upper_95": interval.upper}
+    found |= {f"max_abs_cell_lstm_{layer}": peak for layer, peak in enumerate(cells, start=1)}
+    return found
