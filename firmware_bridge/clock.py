@@ -20,7 +20,8 @@ HALF_TIME_S: Final = 90.0
 _BUCKET_NS: Final = 1_000_000_000
 _SPANS_KEPT: Final = 20
 _SPANS_FOR_DRIFT: Final = 4
-_PRIOR_SPAN_S: Final = 5.0
+_PRIOR_XX: Final = 100.0
+"""In s²: the nominal rate weighs like five seconds of ten packets a second, and soon nothing beside the arrivals."""
 
 
 class LowerEnvelopeClock:
@@ -100,7 +101,6 @@ class LeastSquaresClock:
         self._newest_s = 0.0
         self._weight = 0.0
         self._x = self._xx = self._y = self._xy = 0.0
-        self._prior_xx = 0.0
         self._level_s = 0.0
         self._slope = 0.0
 
@@ -108,8 +108,6 @@ class LeastSquaresClock:
         """Take one packet: the index of its last sample and the host's time of its arrival; indices may not fall."""
         if self._weight == 0.0:
             self._first_index, self._first_ns = sample_index, received_ns
-            # As much as five seconds of packets, ten a second, that came at the nominal rate.
-            self._prior_xx = 10 * _PRIOR_SPAN_S * _PRIOR_SPAN_S**2 / 12
         now_s = (sample_index - self._first_index) / self._rate_hz
         step_s = now_s - self._newest_s
         if step_s < 0:
@@ -125,10 +123,9 @@ class LeastSquaresClock:
         self._xx *= keep
         self._y = keep * self._y + late_s
         self._xy *= keep
-        self._prior_xx *= keep
         self._newest_s = now_s
         mean_x, mean_y = self._x / self._weight, self._y / self._weight
-        spread = self._xx - mean_x * self._x + self._prior_xx
+        spread = self._xx - mean_x * self._x + _PRIOR_XX
         self._slope = (self._xy - mean_x * self._y) / spread
         self._level_s = mean_y - self._slope * mean_x
 

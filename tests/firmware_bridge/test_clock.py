@@ -105,6 +105,19 @@ def test_least_squares_finds_a_rate_far_from_the_nominal_one() -> None:
     assert errors_s.std() < (link.arrival_s - link.truth_s).std() / 5
 
 
+def test_least_squares_forgets_a_rate_that_is_no_more() -> None:
+    before, after = simulate(drift=0.0, duration_s=600), simulate(drift=1e-3, duration_s=600, seed=2)
+    shift_s = before.truth_s[-1] + N_SAMPLES / RATE_HZ - after.truth_s[0]
+    link = Link(
+        np.concatenate((before.device_s, after.device_s + 600)),
+        np.concatenate((before.truth_s, after.truth_s + shift_s)),
+        np.concatenate((before.arrival_s, after.arrival_s + shift_s)),
+    )
+    errors_s = least_squares_errors_s(link)
+    # Over the whole run the line would be off by up to 600 s × 1e-3 / 8.
+    assert np.abs(errors_s[-500:] - errors_s[1000 : len(before.device_s)].mean()).max() < 600 * 1e-3 / 8 / 5
+
+
 def test_an_outage_of_an_hour_is_bridged_by_device_time() -> None:
     first, second = simulate(drift=20e-6, duration_s=300), simulate(drift=20e-6, duration_s=100, seed=2)
     outage_s = 3600.0

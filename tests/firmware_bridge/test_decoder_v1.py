@@ -162,6 +162,11 @@ def test_a_late_packet_of_more_samples_than_its_place_holds_is_corrupt() -> None
     assert kinds(feed_all(DecoderV1(INFO), [packet(0), packet(2), late])) == [Block, Gap, Block, CorruptPacket]
 
 
+def test_a_late_packet_whose_sequence_is_not_behind_is_corrupt() -> None:
+    odd = packet(1, seq=3)
+    assert kinds(feed_all(DecoderV1(INFO), [packet(0), packet(2), odd])) == [Block, Gap, Block, CorruptPacket]
+
+
 Fate = st.sampled_from(["kept", "kept", "kept", "dropped", "twice", "thrice", "late", "cut", "prolonged", "wrong"])
 
 
@@ -305,6 +310,19 @@ def test_a_corrupt_first_packet_is_overruled_by_three_that_agree() -> None:
     assert events[3] == Restart(INFO.boot_id, 0)
     assert gaps(events) == [(4, 8)]
     assert assert_exact(events[4:]) == 20
+
+
+def test_no_gap_is_claimed_from_a_packet_that_nothing_confirmed() -> None:
+    after = 3 * 24 * 3600 * 26
+    events = feed_all(DecoderV1(INFO), [packet(0), *[packet(n) for n in range(after, after + 3)]])
+    assert kinds(events) == [Block, CorruptPacket, CorruptPacket, Restart, Gap, Block]
+    assert gaps(events) == [(4 * after, 8)]
+
+
+def test_a_good_packet_ends_a_row_of_doubted_ones() -> None:
+    odd = [packet(n, index=10**9 + 4 * n) for n in range(3)]
+    events = feed_all(DecoderV1(INFO), [packet(0), odd[0], odd[1], packet(1), odd[2], packet(2)])
+    assert kinds(events) == [Block, CorruptPacket, CorruptPacket, Block, CorruptPacket, Block]
 
 
 def test_packets_that_come_twice_while_in_doubt_do_not_prolong_it() -> None:
