@@ -45,9 +45,14 @@ class TfliteModel:
         ``runtime`` None takes the first of `RUNTIMES` that is installed. `BundleError` where there is none,
         or it can't use the model.
         """
-        self.runtime_name, interpreter_class = _import_interpreter(runtime)
+        self.runtime_name, interpreter_module = _import_interpreter(runtime)
         try:
-            self._interpreter = interpreter_class(model_content=model, num_threads=1)
+            self._interpreter = interpreter_module.Interpreter(
+                model_content=model,
+                num_threads=1,
+                # The default delegate can't take an LSTM: it speeds up nothing here, and talks on standard error.
+                experimental_op_resolver_type=interpreter_module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"{self.runtime_name} refuses the model: {' '.join(str(error).split())}") from error
@@ -162,7 +167,7 @@ def _import_interpreter(runtime: RuntimeName | None) -> tuple[RuntimeName, Any]:
     # Built for numpy 1: with numpy 2 it imports, and fails with a riddle when the interpreter is made.
     if name == "tflite_runtime" and not np.__version__.startswith("1."):
         raise BundleError(f"tflite-runtime needs numpy 1, found {np.__version__}: pip install ai-edge-litert")
-    return name, importlib.import_module(f"{name}.interpreter").Interpreter
+    return name, importlib.import_module(f"{name}.interpreter")
 
 
 def _shape(values: Iterable[int]) -> tuple[int, ...]:
