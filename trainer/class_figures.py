@@ -49,7 +49,7 @@ def derive_class_figures(people: Sequence[Person]) -> ClassFigures:
     by_class = {label: np.array([v for own, v in with_gait if own == label]) for label in LABELS}
     centred = np.concatenate([(v - v.mean(axis=0)) / v.std(axis=0, ddof=1) for v in by_class.values()])
     return ClassFigures(
-        source="derived from the GSTRIDE register, García-de-Villa et al. 2023, doi 10.1038/s41597-023-02428-0, CC BY"
+        source="derived from the GSTRIDE register, García-de-Villa et al. 2023, doi 10.1038/s41597-023-02428-0, "
         "CC BY 4.0",
         names=NAMES,
         n_people={label: len(v) for label, v in by_class.items()},

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 REST_SHARE: Final = 0.1
 """The calmest tenth of a walk counts as rest: the foot is flat for 27 to 70 % of the stride (register)."""
+_STANCE_SHARE: Final = 0.2
 _REST_ROWS: Final = 13
 """Rows over which calm is measured: an eighth of a second at 104 Hz."""
 _PEAK_ROWS: Final = 256
@@ -22,10 +23,11 @@ _MIN_COUNTED_STRIDES: Final = 5
 _MAX_STRIDE_ERROR: Final = 0.04
 _MIN_STRIDES: Final = 12
 _SCALE_AGREEMENT: Final = 0.05
+_SAME_WALK: Final = 0.02
 
 
-def rest_rows(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The calmest rows of ``(n, 6)`` values in any units: shape ``(n,)``, true where all channels change least."""
+def rest_rows(values: NDArray[np.float64], share: float = REST_SHARE) -> NDArray[np.bool_]:
+    """The calmest ``share`` of the rows of ``(n, 6)`` values in any units, as flags of shape ``(n,)``."""
     n_rows = len(values)
     if n_rows < 2 * _REST_ROWS:
         return np.ones(n_rows, dtype=np.bool_)
@@ -34,7 +36,7 @@ def rest_rows(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     change = _moving_mean(scaled**2) - _moving_mean(scaled) ** 2
     # The noisier of the two sensors decides: a foot can turn without pushing, and be pushed without turning.
     unrest = np.maximum(change[:, :3].sum(axis=1), change[:, 3:].sum(axis=1))
-    rest: NDArray[np.bool_] = unrest <= np.quantile(unrest, REST_SHARE)
+    rest: NDArray[np.bool_] = unrest <= np.quantile(unrest, share)
     return rest
 
 
@@ -103,7 +105,8 @@ def samples_per_stride(values: NDArray[np.float64], expected_s: float) -> float 
     if not len(tops):
         return None
     tops = tops[turning[tops] > 0.4 * np.percentile(turning[tops], 97)]
-    push_offs = _highest_apart(tops, turning[tops], int(0.7 * shortest))
+    # The landing follows the push-off by 0.4 strides, and is weaker: too near to count.
+    push_offs = _highest_apart(tops, turning[tops], int(shortest))
     strides = np.diff(push_offs)
     strides = strides[(strides > shortest) & (strides < longest)]
     if len(strides) < _MIN_COUNTED_STRIDES:
@@ -130,6 +133,23 @@ def nearest_rate(estimate_hz: float) -> float | None:
     return near if abs(near / estimate_hz - 1) <= RATE_TOLERANCE else None
 
 
+def scale_like(gyr: NDArray[np.float64], known_rad_s: NDArray[np.float64]) -> float | None:
+    """What one count is worth in rad/s, by a calibrated recording ``(n, 3)`` of the same walk.
+
+    None where the two differ in length by more than 2 %, or their quantiles in ratio by more than 2 %.
+    """
+    if abs(len(gyr) / len(known_rad_s) - 1) > _SAME_WALK:
+        return None
+    levels = (75, 90, 95, 99)
+    counts, known = (
+        np.percentile(np.linalg.norm(x - np.median(x, axis=0), axis=1), levels) for x in (gyr, known_rad_s)
+    )
+    if not np.all(counts > 0):
+        return None
+    ratios = known / counts
+    return float(ratios.mean()) if np.ptp(ratios) <= _SAME_WALK * ratios.mean() else None
+
+
 def gyr_scale(
     acc_m_s2: NDArray[np.float64], gyr: NDArray[np.float64], rest: NDArray[np.bool_], rate_hz: float
 ) -> float | None:
@@ -138,7 +158,8 @@ def gyr_scale(
     Only with the right scale does acceleration, turned by the integrated rate, bring the foot back to rest. The even
     and the odd strides must agree within 5 %, else None.
     """
-    centres = _rest_centres(rest)
+    # Standing takes up much of the calmest tenth; a fifth reaches the stance of every stride.
+    centres = _rest_centres(rest_rows(np.concatenate([acc_m_s2, gyr], axis=1), _STANCE_SHARE))
     gyr = gyr - np.median(gyr[rest], axis=0)
     peak = float(np.percentile(np.linalg.norm(gyr, axis=1), 98))
     if peak <= 0:

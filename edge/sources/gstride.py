@@ -271,7 +271,13 @@ def _scale_counts(
 ) -> tuple[Units, list[str]]:
     """Counts: the size of gravity gives the one scale, zero velocity at stance the other."""
     acc_scale = STANDARD_GRAVITY_M_S2 / at_rest
-    gyr_scale = detect.gyr_scale(values[:, :3] * acc_scale, values[:, 3:], rest, rate_hz)
+    gyr_scale, how = None, ""
+    if (calibrated := _calibrated_beside(path)) is not None:
+        known = read_gstride(calibrated, Overrides(rate_hz=rate_hz)).samples[:, 3:].astype(np.float64)
+        gyr_scale, how = detect.scale_like(values[:, 3:], known), f"as {calibrated} has the same walk"
+    if gyr_scale is None:
+        gyr_scale = detect.gyr_scale(values[:, :3] * acc_scale, values[:, 3:], rest, rate_hz)
+        how = "to about 7 %: so the foot's speed is zero at each stance"
     if gyr_scale is None:
         raise RecordingError(
             f"{path}: the numbers are counts, and what one of the rate is worth cannot be found from the strides; "
@@ -280,8 +286,16 @@ def _scale_counts(
     acc_g, gyr_deg = acc_scale / STANDARD_GRAVITY_M_S2, np.rad2deg(gyr_scale)
     return Units(acc_scale, gyr_scale, "counts", "counts"), [
         f"acceleration in counts of {acc_g:.4g} g: |acc| at rest is {at_rest:.0f}",
-        f"rate in counts of {gyr_deg:.4g} deg/s (to about 5 %): so the foot's speed is zero at each stance",
+        f"rate in counts of {gyr_deg:.4g} deg/s, {how}",
     ]
+
+
+def _calibrated_beside(raw: Path) -> Path | None:
+    """v1's calibrated file of the same person, in the folder beside that of the raw ones."""
+    person_id = PERSON_ID.search(raw.stem)
+    if person_id is None:
+        return None
+    return next(iter(sorted(raw.resolve().parent.parent.glob(f"*alibrated*/{person_id[0]}.txt"))), None)
 
 
 def _turn(

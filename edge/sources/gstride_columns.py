@@ -104,7 +104,7 @@ def _channels_by_name(names: list[str]) -> tuple[tuple[int, ...], tuple[str, ...
 def _time_like(values: NDArray[np.float64], channels: tuple[int, ...]) -> tuple[int, ...]:
     """The first columns, two at most, that only ever grow: no channel of a moving foot does."""
     found: list[int] = []
-    for i in range(min(2, values.shape[1] - 6)):
+    for i in range(2):
         column = values[:, i]
         column = column[~np.isnan(column)]
         # Some steps back are a damaged time column, to be refused by its line; a channel goes back half of the time.

@@ -1,0 +1,145 @@
+"""Files described by a TOML file: the real walks of gaitmap and xio, and what is wrong with a description or a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import ConfigError, RecordingError
+from edge.sources.described import load_sensor, sensor_names
+from edge.sources.files import read_recording
+from tests.shared_data import shared
+
+SENSOR = """
+description = "one foot"
+acc_unit = "g"
+gyr_unit = "deg/s"
+gravity = "included"
+frame = "foot"
+[[layouts]]
+name = "plain"
+starts_with = "t,"
+header_lines = 1
+time_column = "t"
+time_unit = "ms"
+[layouts.sensor]
+acc = ["ax", "ay", "az"]
+gyr = ["gx", "gy", "gz"]
+axes = ["x", "-z", "y"]
+"""
+HEADER = "t,ax,ay,az,gx,gy,gz"
+
+
+def _write(folder: Path, rows: list[str], sensor: str = SENSOR, header: str = HEADER) -> tuple[Path, str]:
+    (folder / "my.toml").write_text(sensor)
+    (folder / "walk.csv").write_text("\n".join([header, *rows]) + "\n")
+    return folder / "walk.csv", str(folder / "my.toml")
+
+
+def _rows(times_ms: list[int]) -> list[str]:
+    return [f"{t},0.1,1,{t},10,20,30" for t in times_ms]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_gaitmap_walk_has_both_feet_in_si_units_with_gravity_up(side: str) -> None:
+    path = shared("walks/gaitmap/imu_sample.csv")
+    recording = read_recording(path, sensor="gaitmap", side=side)
+    table = np.genfromtxt(path, delimiter=",", skip_header=2)[:, 1 if side == "left" else 2 :: 2]
+    assert recording.samples.shape == (7928, 6)
+    assert recording.rate_hz == 204.8
+    np.testing.assert_allclose(recording.samples[:, :3], table[:, :3], rtol=1e-6)
+    np.testing.assert_allclose(recording.samples[:, 3:], np.deg2rad(table[:, 3:]), rtol=1e-5)
+    assert recording.samples[:100, 2].mean() == pytest.approx(9.4, abs=0.3)
+
+
+def test_the_ms_walk_and_the_stairs_are_told_apart_by_their_headers() -> None:
+    ms = read_recording(shared("walks/gaitmap/imu_sample_ms_left.csv"), sensor="gaitmap")
+    assert (len(ms.samples), ms.rate_hz) == (7000, 102.4)
+    stairs = read_recording(shared("walks/gaitmap/imu_sample_healthy_stair_down.csv"), sensor="gaitmap", side="right")
+    assert len(stairs.samples) == 4488
+    assert stairs.rate_hz == pytest.approx(204.8)
+
+
+def test_the_xio_walk_has_205_repeated_rows_and_165_gaps_of_1_to_4_samples() -> None:
+    recording = read_recording(shared("walks/xio/short_walk.csv"), sensor="xio")
+    assert recording.n_duplicates == 205
+    assert len(recording.samples) == 16539 - 205
+    assert recording.rate_hz == pytest.approx(398.31, abs=0.01)
+    missing = np.rint(np.diff(recording.time_ns) * recording.rate_hz / 1e9) - 1
+    assert (missing > 0).sum() == 165
+    assert missing.max() == 4
+    assert any("205 rows" in line and "165 gaps" in line for line in recording.statements)
+
+
+def test_two_feet_without_a_side_and_a_foot_that_is_not_there_are_refused() -> None:
+    with pytest.raises(RecordingError, match=r"both feet; choose one by --side left\|right"):
+        read_recording(shared("walks/gaitmap/imu_sample.csv"), sensor="gaitmap")
+    with pytest.raises(RecordingError, match="this file has only left"):
+        read_recording(shared("walks/gaitmap/imu_sample_ms_left.csv"), sensor="gaitmap", side="right")
+    with pytest.raises(RecordingError, match="leave --side out"):
+        read_recording(shared("walks/xio/short_walk.csv"), sensor="xio", side="left")
+
+
+def test_a_file_of_another_sensor_is_refused_with_its_first_line() -> None:
+    with pytest.raises(RecordingError, match=r'fits no layout of --sensor xio: .*first line is "sensor,left_sensor'):
+        read_recording(shared("walks/gaitmap/imu_sample.csv"), sensor="xio")
+
+
+def test_every_sensor_file_that_ships_is_valid() -> None:
+    assert {"gaitmap", "xio"} <= set(sensor_names())
+    for name in sensor_names():
+        assert load_sensor(name).layouts
+
+
+def test_units_axes_and_time_of_a_file_of_ones_own(tmp_path: Path) -> None:
+    path, sensor = _write(tmp_path, _rows([0, 10, 20, 50, 60]))
+    recording = read_recording(path, sensor=sensor)
+    np.testing.assert_allclose(recording.samples[1, :3], np.array([0.1, -10.0, 1.0]) * 9.80665, rtol=1e-6)
+    np.testing.assert_allclose(recording.samples[1, 3:], np.deg2rad([10, -30, 20]), rtol=1e-6)
+    assert recording.time_ns.tolist() == [0, 10_000_000, 20_000_000, 50_000_000, 60_000_000]
+    assert recording.rate_hz == pytest.approx(100)
+    assert any("1 gaps of 2 samples" in line for line in recording.statements)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (_rows([0, 10, 5, 20]), "line 4: time goes back"),
+        ([*_rows([0, 10]), "10,9,9,9,9,9,9", *_rows([20])], "line 4 has the time of the line before but other values"),
+        (["nan," * 6 + "nan"] * 4, "only NaN"),
+        (_rows([0, 10]), "at least 3 are needed"),
+        ([*_rows([0, 10]), "20,1,2", *_rows([30])], "line 4 has 3 cells"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_its_line(tmp_path: Path, rows: list[str], message: str) -> None:
+    path, sensor = _write(tmp_path, rows)
+    with pytest.raises(RecordingError, match=message):
+        read_recording(path, sensor=sensor)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("time_unit", "time_units", 'unknown key "time_units".*layouts.*do you mean "time_unit"'),
+        ('"g"', '"mg"', "mg"),
+        ('"-z"', '"z"', "left-handed"),
+        ('time_column = "t"', "", "either rate_hz or time_column"),
+        ("header_lines = 1", "", "header_lines"),
+        ("[[layouts]]", "[[layouts", "no TOML"),
+    ],
+)
+def test_a_wrong_description_is_refused_by_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path, sensor = _write(tmp_path, _rows([0, 10, 20]), SENSOR.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        read_recording(path, sensor=sensor)
+
+
+def test_an_unknown_sensor_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="known are gaitmap, xio"):
+        read_recording(tmp_path / "x.csv", sensor="gaitmop")
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path, sensor = _write(tmp_path, _rows([0, 10, 20]), header="t,ax,ay,az,gx,gy,wz")
+    with pytest.raises(RecordingError, match='no column is named "gz"; the header has t, ax'):
+        read_recording(path, sensor=sensor)
