@@ -5,13 +5,15 @@ This module decides how a stride goes, never when to stand or to turn (`walker`)
 
 import math
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.curves import Curve
 from firmware_bridge.trajectory import Impact, Stride
+
+Side = Literal["left", "right"]
 
 FASTEST_SWING_M_S: Final = 4.7
 """Stride length over swing time: the register has means of up to 4.64; a stride beyond gets a longer swing."""
@@ -71,8 +73,8 @@ class Sway:
     def __init__(self, rng: np.random.Generator) -> None:
         self._omega = 2 * np.pi * rng.uniform(0.15, 1.8, size=(3, 5))
         self._phase = rng.uniform(0, 2 * np.pi, size=(3, 5))
-        # 0.05 to 0.15 degrees a sine; rates of about 1 degree/s, as feet that stand still in the real walks.
-        self._size = np.deg2rad(rng.uniform(0.05, 0.15, size=(3, 5)))
+        # 0.03 to 0.08 degrees a sine; rates of about 0.5 degree/s, as feet that stand still in the real walks.
+        self._size = np.deg2rad(rng.uniform(0.03, 0.08, size=(3, 5)))
 
     def __call__(self, t: NDArray[np.float64]) -> tuple[Curve, Curve, Curve]:
         """Yaw, pitch and roll at instants ``t`` ``(n,)`` s."""
@@ -88,11 +90,13 @@ class Person:
     """What the register does not list (how a foot rolls, yaws, swerves and rings), and the strides drawn with it."""
 
     def __init__(self, rng: np.random.Generator, strides: np.random.Generator) -> None:
+        """``rng`` draws what stays, ``strides`` what changes from stride to stride."""
         self._rng = strides
         self.sway = Sway(rng)
-        side = rng.choice([-1.0, 1.0])
-        # Sizes of a bump and a wave in swing and a bump in push, mirrored between left and right feet.
-        self._roll_rad = np.deg2rad(side * rng.uniform((4, -8, -10), (16, 2, 2)))
+        self.side: Side = "left" if rng.random() < 0.5 else "right"
+        # What goes outwards on a left foot is mirrored on a right one.
+        self._left = side = 1.0 if self.side == "left" else -1.0
+        self._roll_rad = np.deg2rad(side * rng.uniform((2, -16), (10, -5)))
         self._yaw_rad = np.deg2rad(side * rng.uniform((-10, -6, 0), (4, 6, 8)))
         self._lateral_m = side * rng.uniform((0.005, -0.015), (0.05, 0.015))
         self._impact_hz = float(rng.uniform(12, 28))
@@ -139,8 +143,10 @@ class Person:
         heel_strike_rad = math.radians(draw(p.heel_strike_angle_deg, 6, 0.0, 40.0)) * angle_factor
         clearance_m = draw(p.clearance_m, 8, 0.02, 0.3)
         mean_rise = min(p.clearance_m.mean, 0.3) / math.sin(math.radians(max(-p.toe_off_angle_deg.mean, 8.0)))
-        wobble = 1 + 0.25 * self._rng.standard_normal(8)
-        roll, yaw, lateral = self._roll_rad * wobble[:3], self._yaw_rad * wobble[3:6], self._lateral_m * wobble[6:]
+        wobble = 1 + 0.2 * self._rng.standard_normal(7)
+        roll, yaw, lateral = self._roll_rad * wobble[:2], self._yaw_rad * wobble[2:5], self._lateral_m * wobble[5:]
+        # Who hardly lifts the foot hardly rolls it.
+        roll *= min(1.0, toe_off_rad / math.radians(50))
         unrest = np.deg2rad(0.5) * self._rng.standard_normal(3)
         return Stride(
             kind="turning" if turn_rad else "walking",
@@ -157,7 +163,7 @@ class Person:
             # The heel-rise alone must not lift the sensor over the person's clearance.
             toe_lever_m=float(np.clip(0.9 * mean_rise, 0.06, 0.14)),
             lateral_m=(float(lateral[0]), float(lateral[1])),
-            roll_rad=(float(roll[0]), float(roll[1]), float(roll[2])),
+            roll_rad=(float(roll[0]), float(roll[1])),
             yaw_rad=(float(yaw[0]), float(yaw[1]), float(yaw[2])),
             unrest_rad=(float(unrest[0]), float(unrest[1]), float(unrest[2])),
         )
@@ -176,7 +182,7 @@ class Person:
             return Impact(
                 at_s=at_s + float(self._rng.normal(0, 0.004)),
                 acc_m_s2=(float(x), float((self._impact_side + 0.5 * sign[0]) * z), float(z)),
-                rate_rad_s=(float(sign[1] * turn), float(0.5 * turn), float(sign[2] * turn)),
+                rate_rad_s=(float(sign[1] * turn), float(0.5 * turn), float((0.7 * self._left + sign[2]) * turn)),
                 frequency_hz=frequency_hz,
             )
 

@@ -29,7 +29,7 @@ class ImuModel:
     acc_noise_m_s2_rt_hz: float = 0.004
     gyr_noise_rad_s_rt_hz: float = 0.0004
     acc_bias_m_s2: float = 0.05
-    gyr_bias_rad_s: float = 0.005
+    gyr_bias_rad_s: float = 0.002
     acc_bias_drift_m_s2: float = 0.002
     gyr_bias_drift_rad_s: float = 0.0003
     gain_error: float = 0.005

@@ -55,8 +55,9 @@ class Stride:
     left positive. Angles are pitch, toe down positive, so ``heel_strike_pitch_rad`` is negative. While standing
     the three instants between equal ``end_s`` and all else is 0.
 
-    ``lateral_m``, ``roll_rad`` and ``yaw_rad`` are sizes of a bump and of a wave in swing, the last two also of a bump
-    in push; ``unrest_rad`` (yaw, pitch, roll) that of the foot's slight rocking while it is flat.
+    ``roll_rad``: the roll soon after toe-off and at heel strike. ``lateral_m`` and ``yaw_rad`` are sizes of a bump and
+    of a wave in swing, yaw's third that of a bump in push; ``unrest_rad`` (yaw, pitch, roll) that of the foot's slight
+    rocking while it is flat.
     """
 
     kind: StrideKind
@@ -72,7 +73,7 @@ class Stride:
     clearance_m: float = 0.0
     toe_lever_m: float = 0.13
     lateral_m: tuple[float, float] = (0.0, 0.0)
-    roll_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    roll_rad: tuple[float, float] = (0.0, 0.0)
     yaw_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)
     unrest_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -134,6 +135,20 @@ def pitch(stride: Stride, t: Array) -> Curve:
         (fast_s, (fast, lift, 0.0)),
         (slow_s, (fast + lift * (slow_s - fast_s), lift, 0.0)),
         (stride.heel_strike_s, (bottom, slap, 0.0)),
+        (stride.end_s, (0.0, 0.0, 0.0)),
+    )
+    return spline(t, knots)
+
+
+def _roll(stride: Stride, t: Array) -> Curve:
+    """Over to one side in push, to the other in swing, and level again with the load."""
+    swing_s = stride.heel_strike_s - stride.toe_off_s
+    after_push, at_strike = stride.roll_rad
+    knots = (
+        (stride.start_s, (0.0, 0.0, 0.0)),
+        (stride.heel_off_s, (0.0, 0.0, 0.0)),
+        (stride.toe_off_s + 0.12 * swing_s, (after_push, 0.0, 0.0)),
+        (stride.heel_strike_s - 0.04 * swing_s, (at_strike, 0.0, 0.0)),
         (stride.end_s, (0.0, 0.0, 0.0)),
     )
     return spline(t, knots)
@@ -205,7 +220,7 @@ def _step_forward(stride: Stride, t: Array) -> tuple[Curves, Array, Array]:
     angles = (
         add((stride.turn_rad, forward), *zip(stride.yaw_rad, (up, waving, pushing), strict=True)),
         pitch(stride, t),
-        add(*zip(stride.roll_rad, (up, waving, pushing), strict=True)),
+        _roll(stride, t),
     )
     # The pivot on the ground moves from the toe to the next place of the heel. What the sensor adds to that is
     # R(angles) · lever, and its second derivative that of a turning, stretching arm.

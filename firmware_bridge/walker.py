@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from firmware_bridge.channels import N_CHANNELS, Samples
-from firmware_bridge.gait import Figure, GaitParameters, Person
+from firmware_bridge.gait import Figure, GaitParameters, Person, Side
 from firmware_bridge.imu import Imu, ImuModel
 from firmware_bridge.trajectory import Impact, Stride, move
 
@@ -58,6 +58,11 @@ class Walker:
         self._impacts: tuple[Impact, ...] = ()
         self._next_sample = 0
         self._buffer: Samples = np.empty((0, N_CHANNELS), np.float32)
+
+    @property
+    def side(self) -> Side:
+        """Which foot the sensor is on; drawn from the seed, as GSTRIDE does not tell it."""
+        return self._person.side
 
     def advance(self, n_samples: int) -> Samples:
         """The next ``(n_samples, 6)`` samples."""
