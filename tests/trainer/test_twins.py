@@ -54,6 +54,22 @@ def test_raw_recordings_are_whole_numbers_without_header(tmp_path: Path) -> None
     np.testing.assert_array_equal(values, np.rint(values))
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [Layout(folder="v3", separator=";", decimal=",", time_column="ms", acc_unit="g", gyr_unit="deg/s"), RAW_V1],
+    ids=["v3", "raw"],
+)
+def test_the_loader_reads_the_other_layouts_of_the_database(tmp_path: Path, layout: Layout) -> None:
+    write_twins(tmp_path, PEOPLE, minutes=1.0, seed=1, layout=layout)
+    dataset = load_people(tmp_path)
+    assert [item.person.id for item in dataset.people] == ["V001", "V002", "V003"]
+    for item in dataset.people:
+        truth = walk_of(item.person, duration_s=60.0, rate_hz=104.0, seed=1)
+        assert item.recording.samples.shape == truth.shape
+        share = np.linalg.norm(item.recording.samples - truth, axis=0) / np.linalg.norm(truth, axis=0)
+        assert share.max() < (0.08 if layout is RAW_V1 else 1e-4)
+
+
 def test_each_real_person_gets_the_device_rate_and_the_walk_of_their_figures(tmp_path: Path) -> None:
     people = [
         p for p in read_register(shared("gstride/Database_register.csv")) if p.id in {"V001", "V135", "V142", "V152"}
