@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` (a virtual walk, classified live) and `make test` (everything is right).
+# PYTHON chooses the interpreter: make demo PYTHON=python3.13
+
+PYTHON ?= python3
+EDGE   := .venv
+DEV    := .venv-dev
+
+.PHONY: demo test bench soak format lint wheels-aarch64 clean
+
+# Wheels only: where a dependency had none, installing would need a compiler, and shall fail here, not on a Pi.
+# (The project itself is built from this checkout; a build of pure Python needs none.)
+$(EDGE)/.done: pyproject.toml
+	$(PYTHON) -m venv $(EDGE)
+	$(EDGE)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -e .
+	touch $@
+
+$(DEV)/.done: pyproject.toml
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+demo: $(EDGE)/.done
+	$(EDGE)/bin/frailedge live --virtual --walker robust --then frail --then-after-s 30 --duration-s 60
+
+test: $(DEV)/.done
+	$(DEV)/bin/python -m pytest
+
+bench: $(DEV)/.done
+	$(DEV)/bin/python -m tests.benchmarks
+
+soak: $(DEV)/.done
+	$(DEV)/bin/python -m pytest -m soak -s --timeout 3600
+
+format: $(DEV)/.done
+	$(DEV)/bin/ruff format .
+	$(DEV)/bin/ruff check --fix .
+
+lint: $(DEV)/.done
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+
+# What a Pi has to install must exist as wheels for its processor: Raspberry Pi OS bookworm has 3.11, trixie 3.13.
+wheels-aarch64: $(DEV)/.done
+	$(DEV)/bin/python -m tests.wheels_aarch64 3.11 3.13
+
+clean:
+	rm -rf $(EDGE) $(DEV)

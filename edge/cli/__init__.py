@@ -1,0 +1,56 @@
+"""The command line: one file a command, each a thin shell around the module that does the work."""
+
+import sys
+
+import typer
+
+from edge import __version__
+from edge.cli import info, live, replay, train, watch
+from edge.errors import FrailedgeError
+
+app = typer.Typer(
+    name="frailedge",
+    help="Frailty from gait, live: a foot-worn IMU in, rolling robust / pre-frail / frail classifications out over "
+    "ZeroMQ. Research use only; no medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"frailedge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Frailty from gait, live."""
+    del version
+
+
+app.command("live")(live.command)
+app.command("replay")(replay.command)
+app.command("watch")(watch.command)
+app.command("config")(info.config_command)
+app.command("schema")(info.schema_command)
+app.command("twins")(train.twins_command)
+app.command("train")(train.train_command)
+
+
+def main() -> None:
+    """Run a command; what a user can cause is one line on standard error and exit status 2, never a traceback."""
+    try:
+        app()
+    except FrailedgeError as error:
+        print(f"frailedge: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        sys.exit(141)

@@ -1,0 +1,165 @@
+"""`frailedge replay`: recorded files as simulated streams."""
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edge.bus import Publisher
+from edge.cli import options as opt
+from edge.errors import ConfigError
+from edge.messages import Decision, Message
+from edge.opening import open_model
+from edge.replay import decision_line, replay
+from edge.sources.files import read_recording
+from edge.sources.recording import Recording
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: GSTRIDE text or CSV, or what --sensor describes.")],
+    sensor: Annotated[
+        str | None, typer.Option("--sensor", help="Name of a file in configs/sensors, or the path of such a file.")
+    ] = None,
+    side: Annotated[str | None, typer.Option("--side", help="left or right, where a file holds both feet.")] = None,
+    rate_hz: Annotated[float | None, typer.Option("--rate-hz", help="Sampling rate, where it cannot be found.")] = None,
+    units: Annotated[
+        str | None, typer.Option("--units", help="Units of acceleration and rate, like g,deg/s or m/s^2,rad/s.")
+    ] = None,
+    axes: Annotated[
+        str | None, typer.Option("--axes", help="Sensor axes that point to toe, left and up, like x,-z,y.")
+    ] = None,
+    speed: Annotated[str, typer.Option("--speed", help="1 (real time), any factor, or max.")] = "1",
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON a decision on standard output.")] = False,
+    publish: Annotated[bool, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ.")] = True,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the sensor in the topics; by default the file's.")
+    ] = None,
+    config: opt.ConfigFile = None,
+    bundle: opt.BundleDir = None,
+    variant: opt.Variant = None,
+    runtime: opt.Runtime = None,
+    endpoint: opt.Endpoint = None,
+    encoding: opt.Encoding = None,
+    coefficients: opt.Coefficients = None,
+    signal_decimation: opt.SignalDecimation = None,
+    queue_messages: opt.QueueMessages = None,
+) -> None:
+    """Replay recorded walks through the signal path and the model, and publish the results."""
+    factor = _factor(speed)
+    if side not in (None, "left", "right"):
+        raise ConfigError(f"--side {side}: choose left or right")
+    if name is not None and (not name or "/" in name):
+        raise ConfigError(f"--name {name!r}: a sensor's name is not empty and holds no slash")
+    in_force = opt.configured(
+        config,
+        model__bundle=bundle,
+        model__variant=variant,
+        model__runtime=runtime,
+        publish__endpoint=endpoint,
+        publish__encoding=encoding,
+        publish__coefficients=coefficients,
+        publish__signal_decimation=signal_decimation,
+        publish__queue_messages=queue_messages,
+    )
+    checked, classifier = open_model(in_force.model)
+    log = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    log.print(
+        f"model {checked.manifest.name} ({checked.variant_name}), trained on {checked.manifest.training.trained_on}"
+    )
+    log.print(f"intended use: {checked.manifest.intended_use}")
+    publisher = None
+    if publish:
+        publisher = Publisher(
+            in_force.publish.endpoint,
+            encoding=in_force.publish.encoding,
+            queue_messages=in_force.publish.queue_messages,
+        )
+    try:
+        for path in files:
+            recording = read_recording(path, sensor=sensor, side=side, rate_hz=rate_hz, units=units, axes=axes)
+            for statement in recording.statements:
+                log.print(f"{path.name}: {statement}")
+            with _progress(log, recording) as on_progress:
+                result = replay(
+                    recording,
+                    checked,
+                    classifier,
+                    sensor=name or _topic_name(path, side),
+                    speed=factor,
+                    sink=_sink(publisher, json),
+                    wait=publisher.serve if publisher else time.sleep,
+                    on_progress=on_progress,
+                    coefficients=in_force.publish.coefficients,
+                    signal_decimation=in_force.publish.signal_decimation,
+                )
+            for line in result.summary(recording):
+                log.print(line)
+    finally:
+        if publisher is not None:
+            publisher.close()
+
+
+def _factor(speed: str) -> float | None:
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < 1e6:
+        raise ConfigError(f"--speed {speed}: give max, or a factor above 0 such as 1 or 10")
+    return factor
+
+
+def _topic_name(path: Path, side: str | None) -> str:
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem) or "recording"
+    return stem if side is None else f"{stem}-{side}"
+
+
+def _sink(publisher: Publisher | None, json: bool) -> Callable[[Message], None]:
+    label: list[str | None] = [None]
+
+    def sink(message: Message) -> None:
+        if publisher is not None:
+            publisher.send(message)
+        if not isinstance(message, Decision):
+            return
+        if json:
+            sys.stdout.write(decision_line(message) + "\n")
+        elif message.label != label[0]:
+            label[0] = message.label
+            shares = ", ".join(f"{name} {share:.2f}" for name, share in message.probabilities.items())
+            sys.stdout.write(f"{message.window_stop_s:8.1f} s  decision {message.label}  ({shares})\n")
+
+    return sink
+
+
+class _progress:  # noqa: N801 - used like a function: `with _progress(...)`
+    """A bar on standard error where that is a terminal, and nothing where it is a file."""
+
+    def __init__(self, log: Console, recording: Recording) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=log, transient=True, disable=not log.is_terminal)
+        self._total_s = (int(recording.time_ns[-1]) - int(recording.time_ns[0])) / 1e9
+        self._task = self._progress.add_task(recording.path.name, total=self._total_s, done="")
+
+    def __enter__(self) -> Callable[[float], None]:
+        self._progress.start()
+        return self._update
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _update(self, done_s: float) -> None:
+        self._progress.update(self._task, completed=done_s, done=f"{done_s:.0f} of {self._total_s:.0f} s")

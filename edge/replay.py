@@ -1,0 +1,151 @@
+"""A recording as a simulated stream: read, paced like the sensor or as fast as it goes, through the one pipeline."""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.errors import RecordingError
+from edge.messages import Decision, Health, Message, Prediction, determined
+from edge.model import Classifier
+from edge.pipeline import LinkCounts, Pipeline
+from edge.sources.recording import Recording
+from edge.stream.resample import MAX_RATE_HZ, MIN_RATE_HZ
+
+# Pieces in which a recording is handed on: short enough that a view moves smoothly, long enough to cost little.
+_PIECE_S: Final = 0.05
+_LONGEST_PIECE_S: Final = 2.0
+_HEALTH_EVERY_S: Final = 1.0
+
+Wait = Callable[[float], object]
+"""Waits so many seconds, doing what has to be done meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What a replay came to; times in seconds."""
+
+    health: Health
+    decision: Decision | None
+    signal_s: float
+    took_s: float
+
+    def summary(self, recording: Recording) -> list[str]:
+        """Lines for the end of a replay."""
+        health, decision = self.health, self.decision
+        times_real = self.signal_s / self.took_s if self.took_s > 0 else 0.0
+        stages = ", ".join(
+            f"{stage} {median:.2f} (p99 {health.latency_p99_ms[stage]:.2f})"
+            for stage, median in health.latency_median_ms.items()
+        )
+        last = "no decision" if decision is None else f"last decision {decision.label or decision.reason}"
+        return [
+            f"{recording.path}: {self.signal_s:.1f} s of signal at {recording.rate_hz:g} Hz, "
+            f"replayed in {self.took_s:.1f} s ({times_real:.1f} × real time)",
+            f"  {health.n_windows} windows, {health.n_decisions} decisions, {last}; "
+            f"{health.n_windows_refused} windows refused for gaps, {health.n_outliers} outliers set to limit",
+            f"  {health.n_samples} samples; {health.n_bridged_samples} missing ones bridged, "
+            f"{health.n_long_gaps} long gaps; {recording.n_duplicates} duplicate rows dropped",
+            f"  latency in ms, median: {stages or 'no window, no latency'}",
+        ]
+
+
+def check_fits(recording: Recording, bundle: Bundle) -> None:
+    """`RecordingError` where the recording is none that the bundle's model may see."""
+    manifest = bundle.manifest
+    if not MIN_RATE_HZ <= recording.rate_hz <= MAX_RATE_HZ:
+        raise RecordingError(
+            f"{recording.path}: {recording.rate_hz:g} Hz is outside {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz: below, foot "
+            "strikes are lost; record at another rate, or name the true one with --rate-hz"
+        )
+    if recording.frame != manifest.frame:
+        raise RecordingError(
+            f"{recording.path}: its axes are in the frame {recording.frame!r}, the bundle {manifest.name} needs "
+            f"{manifest.frame!r}: turn them with --axes"
+        )
+    if recording.gravity != manifest.gravity:
+        raise RecordingError(
+            f"{recording.path}: gravity is {recording.gravity} in this recording, but {manifest.gravity} in what the "
+            f"bundle {manifest.name} was trained on: use a bundle trained on signals like these (--bundle)"
+        )
+
+
+def replay(
+    recording: Recording,
+    bundle: Bundle,
+    classifier: Classifier,
+    *,
+    sensor: str,
+    speed: float | None,
+    sink: Callable[[Message], object],
+    wait: Wait,
+    on_progress: Callable[[float], object] = lambda _: None,
+    coefficients: bool = False,
+    signal_decimation: int = 4,
+) -> ReplayResult:
+    """Stream a recording through the pipeline at ``speed`` × real time, or, with None, as fast as it goes.
+
+    ``sink`` takes every message; ``wait(seconds)`` passes the time between pieces; ``on_progress`` is told the
+    seconds of signal done.
+    """
+    check_fits(recording, bundle)
+    last_decision: list[Decision] = []
+
+    def keep_last(message: Message) -> None:
+        if isinstance(message, Decision):
+            last_decision[:] = [message]
+        sink(message)
+
+    pipeline = Pipeline(
+        bundle.manifest,
+        classifier,
+        sensor=sensor,
+        rate_in_hz=recording.rate_hz,
+        sink=keep_last,
+        model_sha256=bundle.variant.sha256,
+        signal_decimation=signal_decimation,
+        coefficients=coefficients,
+    )
+    piece_s = _LONGEST_PIECE_S if speed is None else min(_PIECE_S * max(speed, 1.0), _LONGEST_PIECE_S)
+    time_ns = recording.time_ns
+    signal_s = (int(time_ns[-1]) - int(time_ns[0])) / 1e9
+    borders = _borders(recording, piece_s)
+    begin_s = next_health_s = time.monotonic()
+    for begin, end in itertools.pairwise(borders):
+        done_s = (int(time_ns[end - 1]) - int(time_ns[0])) / 1e9
+        if speed is not None:
+            wait(max(0.0, begin_s + done_s / speed - time.monotonic()))
+        now_ns = time.monotonic_ns()
+        pipeline.push(time_ns[begin:end], recording.samples[begin:end], now_ns)
+        on_progress(done_s)
+        if now_ns / 1e9 >= next_health_s:
+            sink(pipeline.health(LinkCounts("replaying", n_duplicates=recording.n_duplicates)))
+            next_health_s = now_ns / 1e9 + _HEALTH_EVERY_S
+    pipeline.finish()
+    took_s = time.monotonic() - begin_s
+    health = pipeline.health(LinkCounts("ended", n_duplicates=recording.n_duplicates))
+    sink(health)
+    return ReplayResult(health, last_decision[0] if last_decision else None, signal_s, took_s)
+
+
+def _borders(recording: Recording, piece_s: float) -> list[int]:
+    """Row numbers at which a recording is cut into pieces of about ``piece_s`` seconds; no piece is empty."""
+    time_ns = recording.time_ns
+    marks = np.arange(int(time_ns[0]), int(time_ns[-1]) + 1, max(1, round(piece_s * 1e9)))
+    inner = np.searchsorted(time_ns, marks[1:]).tolist()
+    return sorted({0, *inner, len(time_ns)})
+
+
+def decision_line(decision: Decision) -> str:
+    """A decision as one line of JSON that holds what the recording determines, and nothing else."""
+    return msgspec.json.encode(determined(decision)).decode()
+
+
+def is_result(message: Message) -> bool:
+    """Whether a message is a prediction or decision: what two replays have in common."""
+    return isinstance(message, Prediction | Decision)
