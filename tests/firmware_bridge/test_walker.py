@@ -225,11 +225,19 @@ def test_strides_follow_each_other_without_a_gap() -> None:
     assert strides[-1].end_s >= 200
 
 
-def test_the_signal_has_no_step_between_strides() -> None:
-    samples, strides = walk_with_truth(ROBUST, duration_s=60, rate_hz=2000, seed=9, imu=IDEAL)
-    jumps = np.abs(np.diff(samples, axis=0)).max(axis=1)
-    at_borders = [jumps[round(2000 * s.end_s) - 3 : round(2000 * s.end_s) + 3].max() for s in strides[1:-1]]
-    assert max(at_borders) < 0.2 * jumps.max()
+@settings(max_examples=40, deadline=None)
+@given(gaits, st.integers(0, 1000), st.sampled_from([0.0, 0.8]))
+def test_every_stride_begins_and_ends_at_rest_so_that_strides_join(
+    gait: GaitParameters, seed: int, turn: float
+) -> None:
+    person = Person(np.random.default_rng(seed), np.random.default_rng(seed))
+    stride = person.stride(gait, 0.0, turn_rad=turn)
+    t = np.array([stride.start_s, stride.end_s])
+    still = (np.zeros_like(t),) * 3
+    motion = move(stride, t, sway=(still, still, still))
+    assert np.abs(motion.acc_m_s2 - [0, 0, STANDARD_GRAVITY_M_S2]).max() < 1e-6
+    assert np.abs(motion.gyr_rad_s).max() < 1e-6
+    assert np.abs(motion.yaw_pitch_roll_rad - [[0, 0, 0], [turn, 0, 0]]).max() < 1e-9
 
 
 @settings(max_examples=20, deadline=None)
