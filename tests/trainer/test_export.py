@@ -1,0 +1,132 @@
+"""A network that passes its bars becomes a bundle the edge can run, with an honest card; another becomes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the extra `train`")
+
+from edge.bundle import Bundle, Manifest, Wavelet, load_bundle
+from edge.errors import TrainingError
+from edge.model import Classifier
+from tests.tiny_bundle import tiny_manifest
+from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
+from trainer.card import Comparison
+from trainer.evaluate import Interval, decide_by_person
+from trainer.export import calibration_windows, export_bundle
+from trainer.training import FitSettings, History, LabelledWindows, fit
+
+pytestmark = pytest.mark.train
+
+TEST = easy_windows(21, 100, seed=3, prefix="c")
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Any, LabelledWindows, History]:
+    train = easy_windows(12, 30, seed=1, prefix="a")
+    network = small_network(seed=0)
+    history = fit(network, train, easy_windows(6, 20, seed=2, prefix="b"), FitSettings(n_epochs=6))
+    return network, calibration_from(train), history
+
+
+def calibration_from(train: LabelledWindows) -> Any:
+    return calibration_windows(train, seed=0)
+
+
+def draft() -> Manifest:
+    return tiny_manifest(
+        name="small",
+        window_samples=16,
+        hop_samples=4,
+        wavelet=Wavelet(name="db1", level=4, n_coefficients=N_COEFFICIENTS),
+        variants={},
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(trained: tuple[Any, Any, History], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    network, calibration, history = trained
+    return export_bundle(
+        tmp_path_factory.mktemp("bundles") / "small",
+        draft(),
+        network,
+        calibration=calibration,
+        test=TEST,
+        history=history,
+        comparisons=[Comparison("logistic regression", Interval(0.5, 0.4, 0.6), "on the true parameters")],
+    )
+
+
+def test_the_edge_runs_what_was_exported_with_the_figures_that_the_manifest_gives(exported: Bundle) -> None:
+    for name, variant in exported.manifest.variants.items():
+        classifier = Classifier(load_bundle(exported.folder, name))
+        probabilities = np.array([classifier.predict(window) for window in TEST.coefficients])
+        people, answers = decide_by_person(probabilities, TEST.person_ids)
+        recalls = [np.mean(answers[np.arange(len(people)) % 3 == label] == label) for label in range(3)]
+        assert variant.agreement.balanced_accuracy_by_person == pytest.approx(np.mean(recalls))
+        assert variant.agreement.n_windows == len(TEST.label_index) >= 2000
+    figures = exported.manifest.training.figures
+    int8 = exported.manifest.variants["int8"].agreement
+    assert figures["test_balanced_accuracy_by_person"] == int8.balanced_accuracy_by_person > 0.8
+    assert figures["test_people"] == 21
+    assert figures["max_abs_cell_lstm_1"] > 0
+
+
+def test_the_card_says_that_it_is_a_demonstration_and_gives_every_figure(exported: Bundle) -> None:
+    card = (exported.folder / "MODEL_CARD.md").read_text()
+    title = card.splitlines()[0]
+    assert title == "# small: a demonstration, not valid for people"
+    for words in (
+        "Trained on: synthetic",
+        "no medical device",
+        "García-de-Villa",
+        "CC BY 4.0",
+        "| logistic regression | 0.500 | 0.400 to 0.600 | on the true parameters |",
+        "| int8 (default) |",
+        "| dynamic |",
+        "![confusion](confusion.png)",
+        f"{exported.manifest.training.figures['test_balanced_accuracy_by_person']:.3f}",
+    ):
+        assert words in card
+    assert card.index("balanced accuracy by person") < card.index("balanced accuracy by window")
+    for picture in ("confusion.png", "training.png"):
+        assert (exported.folder / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_trained_on_people_is_not_called_a_demonstration(exported: Bundle, tmp_path: Path) -> None:
+    from trainer.card import write_card
+    from trainer.evaluate import evaluate
+
+    training = msgspec.structs.replace(exported.manifest.training, trained_on="GSTRIDE v1, 158 people")
+    manifest = msgspec.structs.replace(exported.manifest, training=training)
+    figures = evaluate(np.eye(3, dtype=np.float32), np.arange(3), np.array(["a", "b", "c"]))
+    card = write_card(manifest, figures, [], [1.0], [])
+    assert card.splitlines()[0] == "# small: research model, no medical device"
+    assert "demonstration" not in card
+
+
+def test_a_bar_that_is_missed_leaves_nothing_behind(trained: tuple[Any, Any, History], tmp_path: Path) -> None:
+    network, calibration, history = trained
+    few = LabelledWindows(TEST.coefficients[:300], TEST.label_index[:300], TEST.person_ids[:300])
+    with pytest.raises(TrainingError, match="variant int8: agreement was measured over 300 windows"):
+        export_bundle(tmp_path / "bundle", draft(), network, calibration=calibration, test=few, history=history)
+    # Calibrated on windows a hundred times too small, int8 can't hold the signal.
+    with pytest.raises(TrainingError, match="variant int8"):
+        export_bundle(tmp_path / "bundle", draft(), network, calibration=calibration / 100, test=TEST, history=history)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_calibration_takes_people_evenly() -> None:
+    even = easy_windows(12, 40, seed=1, prefix="a")
+    uneven = LabelledWindows(
+        np.concatenate([even.coefficients, np.repeat(even.coefficients[:1], 2000, axis=0)]),
+        np.concatenate([even.label_index, np.zeros(2000, np.int64)]),
+        np.concatenate([even.person_ids, np.repeat("z999", 2000)]),
+    )
+    chosen = calibration_windows(uneven, seed=0)
+    assert chosen.shape == (300, N_COEFFICIENTS, 6)
+    from_the_long_walk = int((chosen == even.coefficients[0]).all(axis=(1, 2)).sum())
+    assert 22 <= from_the_long_walk <= 25
