@@ -155,9 +155,12 @@ def walk_with_truth(
 ) -> tuple[Samples, tuple[Stride, ...]]:
     """The samples of `walk`, and every stride that begins within them."""
     walker = Walker(parameters, rate_hz=rate_hz, seed=seed, walkway_m=walkway_m, imu=imu)
+    samples = np.empty((round(duration_s * rate_hz), N_CHANNELS), np.float32)
     strides: list[Stride] = []
-    blocks: list[Samples] = []
-    for _ in range(math.ceil(duration_s)):
-        blocks.append(walker.advance(min(round(rate_hz), round(duration_s * rate_hz) - sum(map(len, blocks)))))
+    # A second at a time, so that no stride falls out of the walker's short memory unseen.
+    second = max(1, round(rate_hz))
+    for first in range(0, len(samples), second):
+        block = samples[first : first + second]
+        block[:] = walker.advance(len(block))
         strides.extend(s for s in walker.recent_strides if not strides or s.start_s > strides[-1].start_s)
-    return np.concatenate(blocks), tuple(strides)
+    return samples, tuple(strides)

@@ -254,6 +254,13 @@ def test_equal_seeds_give_equal_walks_and_others_do_not() -> None:
     assert np.abs(first - other).max() > 1
 
 
+@pytest.mark.parametrize(("duration_s", "rate_hz"), [(20.0, 104.4), (0.3, 104.0), (7.7, 398.0), (0.0, 50.0)])
+def test_the_truth_comes_with_the_same_samples(duration_s: float, rate_hz: float) -> None:
+    samples, _ = walk_with_truth(ROBUST, duration_s=duration_s, rate_hz=rate_hz, seed=1)
+    assert samples.shape == (round(duration_s * rate_hz), 6)
+    assert samples.tobytes() == walk(ROBUST, duration_s=duration_s, rate_hz=rate_hz, seed=1).tobytes()
+
+
 def test_a_change_of_parameters_holds_from_the_next_stride_on() -> None:
     walker = Walker(ROBUST, rate_hz=104, seed=10, walkway_m=10_000)
     walker.advance(104 * 30)
