@@ -85,22 +85,28 @@ def max_abs_cells(network: Any, coefficients: NDArray[np.float32]) -> tuple[floa
     Keras' order.
     """
     lstm_layers = [layer for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
-    inputs_of = keras.Model(network.inputs, [layer.input for layer in lstm_layers])
-    inputs = inputs_of.predict(coefficients, verbose=0)
-    largest = []
-    for layer, steps in zip(lstm_layers, inputs if len(lstm_layers) > 1 else [inputs], strict=True):
-        kernel, recurrent, bias = (weights.astype(np.float64) for weights in layer.get_weights())
-        hidden = np.zeros((len(steps), layer.units))
-        cell = np.zeros_like(hidden)
-        peak = 0.0
-        for step in range(steps.shape[1]):
-            gates = steps[:, step] @ kernel + hidden @ recurrent + bias
-            entry, forget, candidate, output = np.split(gates, 4, axis=1)
-            cell = _sigmoid(forget) * cell + _sigmoid(entry) * np.tanh(candidate)
-            hidden = _sigmoid(output) * np.tanh(cell)
-            peak = max(peak, float(np.abs(cell).max()))
-        largest.append(peak)
+    inputs_of = keras.Model(network.inputs, [[layer.input] for layer in lstm_layers])
+    largest = [0.0] * len(lstm_layers)
+    # In parts: what goes into the first layer is 54 times as large as the windows themselves.
+    for start in range(0, len(coefficients), 256):
+        inputs = inputs_of.predict(coefficients[start : start + 256], verbose=0)
+        for index, (layer, (steps,)) in enumerate(zip(lstm_layers, inputs, strict=True)):
+            largest[index] = max(largest[index], _largest_cell(layer, steps))
     return tuple(largest)
+
+
+def _largest_cell(layer: Any, steps: NDArray[np.float32]) -> float:
+    kernel, recurrent, bias = (weights.astype(np.float64) for weights in layer.get_weights())
+    hidden = np.zeros((len(steps), layer.units))
+    cell = np.zeros_like(hidden)
+    peak = 0.0
+    for step in range(steps.shape[1]):
+        gates = steps[:, step] @ kernel + hidden @ recurrent + bias
+        entry, forget, candidate, output = np.split(gates, 4, axis=1)
+        cell = _sigmoid(forget) * cell + _sigmoid(entry) * np.tanh(candidate)
+        hidden = _sigmoid(output) * np.tanh(cell)
+        peak = max(peak, float(np.abs(cell).max()))
+    return peak
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
