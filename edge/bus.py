@@ -86,7 +86,6 @@ class Publisher:
         self._sequences[topic] = sequence + 1
         stamped = msgspec.structs.replace(message, boot_id=self.boot_id, sequence=sequence, time_s=time.time())
         payload = encode(stamped, self._encoding)
-        self.serve()
         self._last[topic] = payload
         self._socket.send_multipart((topic, payload))
         return stamped

@@ -23,7 +23,7 @@ _LONGEST_PIECE_S: Final = 2.0
 _HEALTH_EVERY_S: Final = 1.0
 
 Wait = Callable[[float], object]
-"""Waits so many seconds, doing what has to be done meanwhile."""
+"""Waits so many seconds, 0 too, doing what has to be done meanwhile, such as answering new subscribers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,7 @@ def replay(
     begin_s = next_health_s = time.monotonic()
     for begin, end in itertools.pairwise(borders):
         done_s = (int(time_ns[end - 1]) - int(time_ns[0])) / 1e9
-        if speed is not None:
-            wait(max(0.0, begin_s + done_s / speed - time.monotonic()))
+        wait(0.0 if speed is None else max(0.0, begin_s + done_s / speed - time.monotonic()))
         now_ns = time.monotonic_ns()
         pipeline.push(time_ns[begin:end], recording.samples[begin:end], now_ns)
         on_progress(done_s)

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.stream.decision import PROBABILITY_FLOOR
+
 Counts = NDArray[np.int64]
 
-# An int8 output knows steps of 1/256: what it calls 0 is anything below half of one.
-PROBABILITY_FLOOR: Final = 1 / 512
 _N_DRAWS: Final = 2000
 
 

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-# A network that is sure gives 0 now and then; its logarithm would rule every later window.
-_MIN_PROBABILITY: Final = 1e-4
+# An int8 output knows steps of 1/256: what it calls 0 is anything below half of one. Without a floor its logarithm
+# would rule every later window.
+PROBABILITY_FLOOR: Final = 1 / 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class DecisionMaker:
 
     def add(self, probabilities: NDArray[np.float32]) -> RollingDecision:
         """Take one window's ``(n_labels,)`` probabilities; give the decision that holds now."""
-        log_p = np.log(np.maximum(probabilities.astype(np.float64), _MIN_PROBABILITY))
+        log_p = np.log(np.maximum(probabilities.astype(np.float64), PROBABILITY_FLOOR))
         self._log_sum = self._decay * self._log_sum + log_p
         self._weight_sum = self._decay * self._weight_sum + 1.0
         self._n_windows += 1

@@ -22,6 +22,8 @@ ZERO_CROSSINGS: Final = 6
 KAISER_BETA: Final = 7.0
 # When going down the pass band ends a little below the new Nyquist rate, so that the transition band folds less.
 ANTI_ALIAS_FRACTION: Final = 0.9
+# Times are whole nanoseconds: a grid point that falls on a stretch's last sample may seem to lie just after it.
+_ROUNDING_NS: Final = 100
 _TABLE_STEPS: Final = 512  # a zero crossing; linear interpolation between them errs by less than 1e-6
 
 
@@ -170,7 +172,7 @@ class Resampler:
         if len(self._times) == 0 or (n_usable <= 0 and not final):
             return []
         # A grid point between samples j and j + 1 needs the taps up to j + half_taps: it lies before times[n_usable].
-        limit_ns = int(self._times[-1]) if final else int(self._times[n_usable]) - 1
+        limit_ns = int(self._times[-1]) + _ROUNDING_NS if final else int(self._times[n_usable]) - 1
         n_outputs = int((limit_ns - self._start_ns) * self.rate_out_hz / 1e9) + 2 - self._next_output
         if n_outputs <= 0:
             return []
@@ -189,7 +191,7 @@ class Resampler:
         left = np.searchsorted(self._times, grid_ns, side="right") - 1
         right = np.minimum(left + 1, len(self._times) - 1)
         step_ns = np.maximum(self._times[right] - self._times[left], 1)
-        fraction = (grid_ns - self._times[left]) / step_ns
+        fraction = np.minimum((grid_ns - self._times[left]) / step_ns, right - left)
         bridged = self._bridged[left] | (self._bridged[right] & (fraction > 0))
         total = np.zeros((len(grid_ns), N_CHANNELS))
         weight_sum = np.zeros(len(grid_ns))
@@ -201,6 +203,8 @@ class Resampler:
             weight = _KERNEL[cell] + (_KERNEL[cell + 1] - _KERNEL[cell]) * np.minimum(position - cell, 1.0)
             source = left + tap
             weight[(source < 0) | (source > last)] = 0.0  # beyond the stretch there is no signal to weigh
+            if not weight.any():
+                continue  # every grid point falls on a sample, as at equal rates: adding zeros changes no bit
             total += weight[:, None] * self._values[np.clip(source, 0, last)]
             weight_sum += weight
         return (total / weight_sum[:, None]).astype(np.float32), bridged

@@ -12,11 +12,15 @@ GAP_MS = 40.0
 
 
 def grid_ns(n_samples: int, rate_hz: float) -> NDArray[np.int64]:
-    return np.rint(np.arange(n_samples) * 1e9 / rate_hz).astype(np.int64)
+    times: NDArray[np.int64] = np.rint(np.arange(n_samples) * 1e9 / rate_hz).astype(np.int64)
+    return times
 
 
 def sines(time_s: NDArray[np.float64], frequency_hz: float) -> Samples:
-    return np.stack([np.sin(2 * np.pi * frequency_hz * time_s + k) for k in range(6)], axis=1).astype(np.float32)
+    channels: Samples = np.stack([np.sin(2 * np.pi * frequency_hz * time_s + k) for k in range(6)], 1).astype(
+        np.float32
+    )
+    return channels
 
 
 def whole(time_ns: NDArray[np.int64], samples: Samples, rate_hz: float) -> list[Resampled]:

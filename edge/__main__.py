@@ -1,0 +1,5 @@
+"""``python -m edge`` is ``frailedge``."""
+
+from edge.cli import main
+
+main()

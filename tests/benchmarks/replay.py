@@ -1,0 +1,61 @@
+"""How much of the time goes to anything but inference: `replay --speed max` beside bare ``invoke()`` calls.
+
+Both run the same variant on the same runtime in alternating rounds of one process; the ratio is of windows a second.
+"""
+
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from edge.bus import Publisher
+from edge.config import ModelConfig
+from edge.opening import open_model
+from edge.replay import replay
+from edge.sources.recording import Recording
+from edge.sources.walkers import read_walker, walker_path
+from firmware_bridge.walker import walk
+from tests.edge.cli.run import free_endpoint
+
+ROUNDS, WALK_S, RATE_HZ = 5, 60.0, 104.0
+BAR = 0.85
+
+
+def main() -> None:
+    """Print one line a variant."""
+    samples = walk(read_walker(walker_path("robust")), duration_s=WALK_S, rate_hz=RATE_HZ, seed=1)
+    time_ns = np.rint(np.arange(len(samples)) * 1e9 / RATE_HZ).astype(np.int64)
+    recording = Recording(Path("virtual"), "virtual", RATE_HZ, time_ns, samples, "included")
+    publisher = Publisher(free_endpoint())
+    for variant in ("int8", "dynamic"):
+        bundle, classifier = open_model(ModelConfig(variant=variant))
+        ratios, times_real = [], []
+        for _ in range(ROUNDS):
+            result = replay(
+                recording,
+                bundle,
+                classifier,
+                sensor="virtual",
+                speed=None,
+                sink=publisher.send,
+                wait=publisher.serve,
+            )
+            n_windows = result.health.n_windows
+            begin_s = time.perf_counter()
+            for _ in range(n_windows):
+                classifier.invoke()
+            bare_s = time.perf_counter() - begin_s
+            ratios.append(bare_s / result.took_s)
+            times_real.append(result.signal_s / result.took_s)
+        ratio = statistics.median(ratios)
+        print(
+            f"replay, {variant} on {classifier.runtime_name}: {ratio:.2f} of the rate of bare invoke() "
+            f"({min(ratios):.2f} to {max(ratios):.2f}; bar {BAR}: {'met' if ratio >= BAR else 'MISSED'}), "
+            f"{statistics.median(times_real):.0f} × real time"
+        )
+    publisher.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""`frailedge live --virtual`: two real processes, killed and restarted, watched by real subscribers."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.bus import Subscriber
+from edge.messages import Decision, Health, Message
+from tests.edge.cli.run import assert_refused, frailedge, free_endpoint, start
+
+
+class Run:
+    """A running `frailedge live`, and what its subscribers see."""
+
+    def __init__(self, *options: str) -> None:
+        self.endpoint = free_endpoint()
+        self.process = start(["live", "--virtual", "--endpoint", self.endpoint, *options])
+        self._subscriber = Subscriber(self.endpoint, ["decision/virtual/", "health/virtual/"])
+
+    def until(self, wanted: Callable[[Message], bool], timeout_s: float = 60.0) -> Message:
+        """The first message that is wanted."""
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            message = self._subscriber.receive(0.5)
+            if message is not None and wanted(message):
+                return message
+            if self.process.poll() is not None:
+                break
+        out, err = self.end()
+        raise AssertionError(f"not seen within {timeout_s} s\n{out}\n{err}")
+
+    def pids_of(self, module: str) -> list[int]:
+        """The run's child processes that run a module."""
+        children = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
+        )
+        return [int(line.split()[0]) for line in children.stdout.splitlines() if f"edge.{module}" in line]
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> tuple[str, str]:
+        """End it as a user does; what it printed."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        self._subscriber.close()
+        return out, err
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    made = Run()
+    yield made
+    if made.process.poll() is None:
+        made.end(signal.SIGTERM)
+
+
+def is_decision(message: Message) -> bool:
+    return isinstance(message, Decision)
+
+
+def test_decisions_come_and_ctrl_c_ends_with_a_summary_and_status_0(run: Run) -> None:
+    decision = run.until(is_decision)
+    assert isinstance(decision, Decision)
+    assert decision.trained_on.startswith("synthetic")
+    pids = run.pids_of("ingest") + run.pids_of("infer")
+    assert len(pids) == 2
+    out, err = run.end()
+    assert run.process.returncode == 0, err
+    for words in ("Summary", "windows", "lost", "age of the newest sample", "No medical device", "synthetic"):
+        assert words in out
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_inference_killed_is_restarted_and_ingestion_loses_nothing(run: Run) -> None:
+    first = run.until(is_decision)
+    (ingest,) = run.pids_of("ingest")
+    (victim,) = run.pids_of("infer")
+    os.kill(victim, signal.SIGKILL)
+    later = run.until(lambda message: is_decision(message) and message.boot_id != first.boot_id)
+    assert isinstance(later, Decision)
+    health = run.until(lambda message: isinstance(message, Health) and message.boot_id == later.boot_id)
+    assert isinstance(health, Health)
+    assert health.ring_lost == 0
+    assert health.n_lost_samples == 0
+    assert health.n_restarts == 1
+    assert run.pids_of("ingest") == [ingest]
+    out, err = run.end()
+    assert "restarting it" in err
+    assert re.search(r"0 records lost in the ring, 1 restarts", out)
+
+
+def test_ingestion_killed_is_restarted_and_decisions_go_on_in_a_new_stretch(run: Run) -> None:
+    first = run.until(is_decision)
+    assert isinstance(first, Decision)
+    (victim,) = run.pids_of("ingest")
+    (infer,) = run.pids_of("infer")
+    os.kill(victim, signal.SIGKILL)
+    later = run.until(lambda message: isinstance(message, Decision) and message.stretch > first.stretch)
+    assert later.boot_id == first.boot_id
+    assert run.pids_of("infer") == [infer]
+    run.end()
+    assert run.process.returncode == 0
+
+
+def test_lost_packets_are_counted_to_the_sample() -> None:
+    run = Run("--drop-share", "0.05", "--seed", "3")
+    try:
+        health = run.until(lambda message: isinstance(message, Health) and message.n_lost_samples > 40)
+        assert isinstance(health, Health)
+        # every lost packet held four samples, and the numbers say so
+        assert health.n_lost_samples % 4 == 0
+        assert health.n_bridged_samples + 4 * health.n_long_gaps <= health.n_lost_samples
+    finally:
+        run.end()
+
+
+def test_a_late_joiner_knows_the_decision_before_the_next_one(run: Run) -> None:
+    run.until(is_decision)
+    late = Subscriber(run.endpoint, ["decision/virtual/"])
+    begin_s = time.monotonic()
+    message = late.receive(5.0)
+    took_s = time.monotonic() - begin_s
+    late.close()
+    assert isinstance(message, Decision)
+    # a new decision comes every 0.48 s; the connection itself takes up to 0.1 s of ZeroMQ's reconnect interval
+    assert time.time() - message.time_s < 2.0
+    assert took_s < 5.0
+
+
+def test_without_a_source_or_with_a_wrong_one_it_says_so() -> None:
+    assert_refused(frailedge("live"), "--virtual")
+    assert_refused(frailedge("live", "--virtual", "--walker", "nobody"), "nobody", "robust")
+    assert_refused(frailedge("live", "--virtual", "--rate-hz", "60"), "104")
+    assert_refused(frailedge("live", "--virtual", "--sensor", "a/b"), "slash")
+
+
+def test_watch_shows_a_run_and_says_stale_when_it_is_gone(run: Run) -> None:
+    run.until(is_decision)
+    watch = start(["watch", run.endpoint])
+    assert watch.stdout is not None
+    assert any(" | live | " in line for line in watch.stdout)
+    run.end()
+    assert any(" | stale | " in line for line in watch.stdout)
+    watch.send_signal(signal.SIGINT)
+    _, err = watch.communicate(timeout=30)
+    assert watch.returncode == 0, err

@@ -1,0 +1,193 @@
+"""`frailedge replay` on real walks and on twins: window counts, repeatability, and each mistake in one line."""
+
+import csv
+import itertools
+import json
+import math
+import re
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.config import ModelConfig
+from edge.messages import Decision, Prediction, determined
+from edge.opening import open_model
+from edge.replay import is_result, replay
+from edge.sources.files import read_recording
+from edge.sources.walkers import read_walker, walker_path
+from firmware_bridge.walker import walk
+from tests.edge.cli.run import assert_refused, frailedge
+from tests.shared_data import shared
+
+MAX = ("--speed", "max", "--no-publish")
+RATE_OUT_HZ, WINDOW, HOP, LONGEST_BRIDGED_S, MOST_BRIDGED = 104.0, 200, 50, 0.040, 20
+
+
+def windows_by_hand(stamps_s: list[float], rate_hz: float) -> tuple[int, int]:
+    """Windows and bridged samples as the gap rule has it, from nothing but time stamps and plain Python."""
+    stretches: list[list[float]] = [[stamps_s[0]]]
+    n_bridged = 0
+    for stamp_s in stamps_s[1:]:
+        n_missing = round((stamp_s - stretches[-1][-1]) * rate_hz) - 1
+        if n_missing / rate_hz > LONGEST_BRIDGED_S:
+            stretches.append([stamp_s])
+        else:
+            n_bridged += max(0, n_missing)
+            stretches[-1].append(stamp_s)
+    n_windows = 0
+    for stretch in stretches:
+        n_points = math.floor((stretch[-1] - stretch[0]) * RATE_OUT_HZ + 1e-6) + 1
+        in_gap = [False] * n_points
+        for before_s, after_s in itertools.pairwise(stretch):
+            if round((after_s - before_s) * rate_hz) > 1:
+                first = math.floor((before_s - stretch[0]) * RATE_OUT_HZ) + 1
+                last = math.ceil((after_s - stretch[0]) * RATE_OUT_HZ) - 1
+                in_gap[first : last + 1] = [True] * (last + 1 - first)
+        starts = range(0, n_points - WINDOW + 1, HOP)
+        n_windows += sum(sum(in_gap[start : start + WINDOW]) <= MOST_BRIDGED for start in starts)
+    return n_windows, n_bridged
+
+
+def said(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return found[1]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_both_feet_of_a_real_walk_replay_to_the_end(side: str) -> None:
+    path = shared("walks/gaitmap/imu_sample.csv")
+    result = frailedge("replay", path, "--sensor", "gaitmap", "--side", side, *MAX)
+    assert result.returncode == 0, result.stderr
+    with path.open() as file:
+        n_rows = sum(1 for _ in file) - 2
+    expected, _ = windows_by_hand([i / 204.8 for i in range(n_rows)], 204.8)
+    assert said(result.stderr, r"(\d+) windows, ") == str(expected)
+    for words in ("204.8 Hz", "m/s^2 and deg/s", f", {side}", "0 long gaps"):
+        assert words in result.stderr
+
+
+def test_the_walk_of_a_person_with_multiple_sclerosis_replays_to_the_end() -> None:
+    path = shared("walks/gaitmap/imu_sample_ms_left.csv")
+    result = frailedge("replay", path, "--sensor", "gaitmap", "--side", "left", *MAX)
+    assert result.returncode == 0, result.stderr
+    with path.open() as file:
+        n_rows = sum(1 for _ in file) - 1
+    expected, _ = windows_by_hand([i / 102.4 for i in range(n_rows)], 102.4)
+    assert said(result.stderr, r"(\d+) windows, ") == str(expected)
+    assert "102.4 Hz" in result.stderr
+
+
+def test_a_walk_with_duplicates_and_small_gaps_gives_windows_and_counts_every_loss() -> None:
+    path = shared("walks/xio/short_walk.csv")
+    result = frailedge("replay", path, "--sensor", "xio", *MAX)
+    assert result.returncode == 0, result.stderr
+    with path.open() as file:
+        rows = list(csv.reader(file))[1:]
+    stamps_s = sorted({float(row[0]) for row in rows})
+    steps = np.diff(stamps_s)
+    rate_hz = 1.0 / float(np.mean(steps[steps < 1.5 * np.median(steps)]))
+    expected, n_bridged = windows_by_hand(stamps_s, rate_hz)
+    assert expected > 0
+    assert said(result.stderr, r"(\d+) windows, ") == str(expected)
+    assert said(result.stderr, r"(\d+) missing ones bridged") == str(n_bridged)
+    assert said(result.stderr, r"(\d+) duplicate rows dropped") == str(len(rows) - len(stamps_s)) == "205"
+    for words in ("398.3 Hz", "165 gaps", "g and deg/s"):
+        assert words in result.stderr
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Path:
+    """Thirty seconds of a virtual walk in the layout of GSTRIDE's calibrated files."""
+    samples = walk(read_walker(walker_path("robust")), duration_s=30.0, rate_hz=104.0, seed=5)
+    path = tmp_path / "V001.txt"
+    np.savetxt(path, samples, fmt="%.5f", header="AccX AccY AccZ GyrX GyrY GyrZ", comments="")
+    return path
+
+
+def test_two_runs_print_the_same_bytes(twin: Path) -> None:
+    runs = [frailedge("replay", twin, "--rate-hz", "104", "--json", *MAX) for _ in range(2)]
+    assert runs[0].returncode == 0, runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+    lines = [json.loads(line) for line in runs[0].stdout.splitlines()]
+    assert len(lines) == (30 * 104 - WINDOW) // HOP + 1
+    assert lines[0]["reason"] == "too few windows"
+    assert not {"boot_id", "sequence", "time_s", "latency_ms"} & set(lines[0])
+
+
+def test_speed_changes_no_field_that_the_recording_determines(twin: Path) -> None:
+    recording = read_recording(twin, rate_hz=104.0)
+    bundle, classifier = open_model(ModelConfig())
+    results = []
+    for speed in (None, 200.0):
+        messages: list[Prediction | Decision] = []
+        replay(
+            recording,
+            bundle,
+            classifier,
+            sensor="foot",
+            speed=speed,
+            sink=lambda message, kept=messages: kept.append(message) if is_result(message) else None,  # type: ignore[misc]
+            wait=lambda _: None,
+        )
+        results.append([determined(message) for message in messages])
+    assert len(results[0]) == 2 * ((30 * 104 - WINDOW) // HOP + 1)
+    assert results[0] == results[1]
+
+
+def test_several_files_replay_one_after_the_other(twin: Path, tmp_path: Path) -> None:
+    second = tmp_path / "V002.txt"
+    shutil.copy(twin, second)
+    result = frailedge("replay", twin, second, "--rate-hz", "104", "--json", *MAX)
+    sensors = [json.loads(line)["sensor"] for line in result.stdout.splitlines()]
+    assert sorted(set(sensors)) == ["V001", "V002"]
+    assert sensors.count("V001") == sensors.count("V002") > 0
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def rows(n_rows: int, make: Callable[[int], str]) -> str:
+    return "AccX AccY AccZ GyrX GyrY GyrZ\n" + "\n".join(make(i) for i in range(n_rows)) + "\n"
+
+
+BAD_FILES: dict[str, tuple[str, str]] = {
+    "empty file": ("", "empty"),
+    "no recording": ("dear diary\ntoday I walked\nthen I sat\n", ""),
+    "only NaN": (rows(500, lambda _: "nan nan nan nan nan nan"), ""),
+    "points and commas mixed": (rows(500, lambda i: f"0.1 0,{i} 9.8 0.1 0.2 0.3"), ""),
+    "three columns": ("AccX AccY AccZ\n" + "0.1 0.2 9.8\n" * 500, ""),
+    "rate that cannot be found": (rows(500, lambda i: f"0.1 0.2 9.8 0.1 0.{i % 7} 0.3"), "--rate-hz"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    text, word = BAD_FILES[name]
+    path = write(tmp_path / "V001.txt", text)
+    assert_refused(frailedge("replay", path, *MAX), "V001.txt", word)
+
+
+def test_other_mistakes_are_refused_in_one_line(twin: Path, tmp_path: Path) -> None:
+    assert_refused(frailedge("replay", tmp_path / "absent.txt", *MAX), "absent.txt")
+    assert_refused(frailedge("replay", twin, "--rate-hz", "104", "--speed", "0"), "--speed")
+    assert_refused(frailedge("replay", twin, "--sensor", "nobody", *MAX), "nobody", "xio")
+    assert_refused(frailedge("replay", twin, "--rate-hz", "104", "--bundle", tmp_path), str(tmp_path))
+    config = write(tmp_path / "mine.toml", "[publish]\nendpont = 'tcp://127.0.0.1:1'\n")
+    assert_refused(frailedge("replay", twin, "--config", config), "publish.endpont", "publish.endpoint")
+
+
+def test_an_occupied_port_is_refused_in_one_line(twin: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        endpoint = f"tcp://127.0.0.1:{occupied.getsockname()[1]}"
+        assert_refused(frailedge("replay", twin, "--rate-hz", "104", "--endpoint", endpoint), endpoint)
+
+
+def test_an_endpoint_beyond_this_machine_is_refused(twin: Path) -> None:
+    assert_refused(frailedge("replay", twin, "--rate-hz", "104", "--endpoint", "tcp://0.0.0.0:5556"), "ssh -L")

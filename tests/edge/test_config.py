@@ -1,0 +1,52 @@
+"""Configuration: the file in the repository says what the code says, and mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import Config, load_config, read_toml
+from edge.errors import ConfigError
+from edge.paths import configs_dir
+
+
+def test_default_toml_holds_every_key_with_the_default_of_the_code() -> None:
+    path = configs_dir() / "default.toml"
+    assert load_config(path) == Config()
+    text = path.read_text(encoding="utf-8")
+    for section in Config.__struct_fields__:
+        assert f"[{section}]" in text
+        for key in type(getattr(Config(), section)).__struct_fields__:
+            assert f"\n{key} = " in text
+
+
+def test_a_file_needs_only_what_differs_and_options_come_last(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[publish]\nencoding = "json"\nsignal_decimation = 2\n', encoding="utf-8")
+    config = load_config(path, {"publish.signal_decimation": 8, "publish.endpoint": None})
+    assert (config.publish.encoding, config.publish.signal_decimation) == ("json", 8)
+    assert config.model == Config().model
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[publish]\nendpont = 'x'\n", "unknown key 'publish.endpont'; the nearest known one is 'publish.endpoint'"),
+        ("[pubish]\n", "unknown key 'pubish'; the nearest known one is 'publish'"),
+        ("[publish]\nsignal_decimation = 'x'\n", r"Expected `int`"),
+        ("[publish]\nencoding = 'xml'\n", r"publish.encoding"),
+        ("[publish]\nsignal_decimation = 0\n", "out of range"),
+        ("[live]\nsensor = 'a/b'\n", "no slash"),
+        ("[publish\n", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=said) as raised:
+        load_config(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml"):
+        read_toml(tmp_path / "absent.toml", Config)
