@@ -1,10 +1,8 @@
 """The ZeroMQ sockets; no other file imports zmq.
 
-`Publisher` is an XPUB socket with a last-value cache: whoever subscribes gets the last message of each matching topic at
-once. XPUB cannot address one subscriber, so the others get that message again, its sequence number unchanged:
-`Subscriber`, which `frailedge watch` uses, drops such repeats. (XPUB_MANUAL_LAST_VALUE would address one, but sends a
-joiner's next live message to nobody else where the cache holds nothing for it: a silent loss.) Loopback only: there is
-no encryption yet, and gait is personal data.
+`Publisher` is an XPUB socket with a last-value cache: whoever subscribes gets the last message of each matching topic.
+The others get it again, its sequence number unchanged, and `Subscriber`, which `frailedge watch` uses, drops such
+repeats (docs/adr/0004). Loopback only: there is no encryption yet, and gait is personal data.
 """
 
 import ipaddress

@@ -67,7 +67,7 @@ class Tally:
             median_ms, p99_ms = health.latency_median_ms, health.latency_p99_ms
             age = f"{median_ms['total']:.0f} ms, p99 {p99_ms['total']:.0f} ms" if "total" in median_ms else "unknown"
             lines += [
-                f"  {health.n_windows} windows, {health.n_decisions} decisions, {health.n_windows_refused} refused for gaps",
+                f"  {health.n_windows} windows, {health.n_decisions} decisions; {health.n_windows_refused} refused",
                 f"  {health.n_packets} packets, {health.n_samples} samples, {health.n_lost_samples} lost "
                 f"({health.n_bridged_samples} bridged), {health.n_corrupt} corrupt and {health.n_duplicates} duplicate "
                 f"packets, {health.ring_lost} records lost in the ring, {n_restarts} restarts",

@@ -1,4 +1,4 @@
-"""Do the edge's dependencies resolve from wheels alone on a 64-bit Raspberry Pi? ``python -m tests.wheels_aarch64 3.11``."""
+"""Do the edge's dependencies resolve from wheels alone on a 64-bit Pi? ``python -m tests.wheels_aarch64 3.11``."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 _PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-# Debian 12 has glibc 2.36, Debian 13 has 2.41; pip matches each tag by name, so all that such a system accepts are named.
+# Debian 12 has glibc 2.36, Debian 13 has 2.41; pip matches tags by name, so all that such a system takes are named.
 _GLIBC_MINOR = {"3.11": 36, "3.12": 36, "3.13": 41}
 
 
@@ -36,4 +36,5 @@ def check(python: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if all([check(python) for python in sys.argv[1:]]) else 1)
+    results = [check(python) for python in sys.argv[1:]]
+    sys.exit(0 if results and all(results) else 1)

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: ``make bench``. Ratios of one run; absolute times differ from machine to machine."""
+"""All benchmarks, one after the other: ``make bench``. Ratios of one run; absolute times differ."""
 
 from tests.benchmarks import footprint, replay, ring
 
