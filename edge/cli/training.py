@@ -145,7 +145,7 @@ def train_command(
             dataset.people,
             checked,
             out,
-            dataset=str(dataset.register.parent.name),
+            dataset=f"{len(dataset.people)} people of {dataset.folder.resolve().name}",
             held_out=held_out,
             say=log.print,
             on_progress=advance,
