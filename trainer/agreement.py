@@ -51,11 +51,7 @@ def measure_agreement(
 
 def require_agreement(variant: str, agreement: Agreement) -> None:
     """`TrainingError` unless the variant may ship: the bars stand at the top of this module."""
-    if agreement.n_windows < MIN_WINDOWS:
-        raise TrainingError(
-            f"variant {variant}: agreement was measured over {agreement.n_windows} windows, it needs {MIN_WINDOWS}: "
-            "hold out more people"
-        )
+    require_enough_windows(agreement.n_windows)
     if agreement.with_margin < LEAST_AGREEMENT_WITH_MARGIN:
         raise TrainingError(
             f"variant {variant} agrees with the float network on {agreement.with_margin:.2%} of the "
@@ -68,6 +64,15 @@ def require_agreement(variant: str, agreement: Agreement) -> None:
             f"variant {variant} moves the balanced accuracy by person by {change:.3f}, from "
             f"{agreement.balanced_accuracy_by_person_float:.3f} to {agreement.balanced_accuracy_by_person:.3f}; "
             f"{MOST_CHANGE_BY_PERSON} is allowed"
+        )
+
+
+def require_enough_windows(n_windows: int) -> None:
+    """`TrainingError` where agreement would stand on too few windows: known before the training, so asked before it."""
+    if n_windows < MIN_WINDOWS:
+        raise TrainingError(
+            f"the people held out give {n_windows} windows, the agreement of a variant is measured on {MIN_WINDOWS} or "
+            "more: hold out more people (split.test_share), or allow each more windows (windows_per_person)"
         )
 
 

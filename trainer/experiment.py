@@ -30,6 +30,7 @@ from edge.stream.path import windows_of
 from edge.stream.preprocess import WAVELET, SignalSpec, max_level
 from edge.stream.resample import resample_all
 from firmware_bridge.channels import CHANNEL_UNITS, CHANNELS
+from trainer.agreement import require_enough_windows
 from trainer.baseline import logistic_regression
 from trainer.card import Comparison
 from trainer.datasets import PersonRecording
@@ -81,6 +82,7 @@ def run(
     say(
         f"windows: {len(train.label_index)} train, {len(validation.label_index)} validate, {len(test.label_index)} test"
     )
+    require_enough_windows(len(test.label_index))
     network = build_network(
         NetworkParameters(
             filters=config.network.filters,

@@ -85,12 +85,14 @@ def max_abs_cells(network: Any, coefficients: NDArray[np.float32]) -> tuple[floa
     Keras' order.
     """
     lstm_layers = [layer for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
-    inputs_of = keras.Model(network.inputs, [[layer.input] for layer in lstm_layers])
+    inputs_of = keras.Model(network.inputs, [layer.input for layer in lstm_layers])
     largest = [0.0] * len(lstm_layers)
     # In parts: what goes into the first layer is 54 times as large as the windows themselves.
     for start in range(0, len(coefficients), 256):
         inputs = inputs_of.predict(coefficients[start : start + 256], verbose=0)
-        for index, (layer, (steps,)) in enumerate(zip(lstm_layers, inputs, strict=True)):
+        if len(lstm_layers) == 1:
+            inputs = [inputs]  # Keras gives a lone output without its list
+        for index, (layer, steps) in enumerate(zip(lstm_layers, inputs, strict=True)):
             largest[index] = max(largest[index], _largest_cell(layer, steps))
     return tuple(largest)
 
