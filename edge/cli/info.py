@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from edge.cli import options as opt
+from edge.errors import ConfigError
 from edge.messages import TOPICS, schemas
 
 
@@ -23,7 +24,7 @@ def schema_command(
     everything = schemas()
     if topic is not None:
         if topic.rstrip("/") not in everything["topics"]:
-            raise typer.BadParameter(f"{topic!r} is no topic; there are {', '.join(TOPICS.values())}")
+            raise ConfigError(f"{topic!r} is no topic; there are {', '.join(TOPICS.values())}")
         reference = everything["topics"][topic.rstrip("/")]
         everything = {"$schema": everything["$schema"], **reference, "$defs": everything["$defs"]}
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(everything), indent=2) + b"\n")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge.errors import ConfigError
+from edge.sources.gstride import Overrides
 from edge.sources.register import Person, read_register
 
 _SEPARATORS = {"space": " ", "tab": "\t", "comma": ",", "semicolon": ";"}
@@ -106,6 +107,11 @@ def train_command(
     config: Annotated[
         str, typer.Option("--config", help="Name of a file in configs/train, or the path of such a file.")
     ] = "twins",
+    rate_hz: Annotated[
+        float | None, typer.Option("--rate-hz", help="Of all recordings, where it cannot be found.")
+    ] = None,
+    units: Annotated[str | None, typer.Option("--units", help="Of all recordings, like g,deg/s.")] = None,
+    axes: Annotated[str | None, typer.Option("--axes", help="Of all recordings, like x,-z,y.")] = None,
 ) -> None:
     """Train on a folder, split by person, and write a model bundle with its card."""
     from trainer.train_config import load_train_config  # noqa: PLC0415 - the edge starts without the trainer
@@ -121,7 +127,11 @@ def train_command(
     log = _log()
     with Progress(*_BAR, console=log, disable=not log.is_terminal) as bar:
         reading = bar.add_task("reading", total=None)
-        dataset = load_people(folder, progress=lambda _, done, total: bar.update(reading, completed=done, total=total))
+        dataset = load_people(
+            folder,
+            overrides=Overrides(rate_hz, units, axes),
+            progress=lambda _, done, total: bar.update(reading, completed=done, total=total),
+        )
     log.print(f"{dataset.folder}: {len(dataset.people)} people with recordings, register {dataset.register}")
     for problem in dataset.problems:
         log.print(f"problem: {problem}")

@@ -10,12 +10,15 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
+from edge.bundle import load_bundle, write_bundle
 from edge.config import ModelConfig
 from edge.messages import Decision, Prediction, determined
 from edge.opening import open_model
+from edge.paths import default_bundle_dir
 from edge.replay import is_result, replay
 from edge.sources.files import read_recording
 from edge.sources.walkers import read_walker, walker_path
@@ -181,6 +184,19 @@ def test_other_mistakes_are_refused_in_one_line(twin: Path, tmp_path: Path) -> N
     assert_refused(frailedge("replay", twin, "--rate-hz", "104", "--bundle", tmp_path), str(tmp_path))
     config = write(tmp_path / "mine.toml", "[publish]\nendpont = 'tcp://127.0.0.1:1'\n")
     assert_refused(frailedge("replay", twin, "--config", config), "publish.endpont", "publish.endpoint")
+
+
+def test_a_bundle_of_another_window_length_is_refused_in_one_line(twin: Path, tmp_path: Path) -> None:
+    shipped = load_bundle(default_bundle_dir())
+    longer = msgspec.structs.replace(
+        shipped.manifest,
+        window_samples=256,
+        wavelet=msgspec.structs.replace(shipped.manifest.wavelet, level=8, n_coefficients=256),
+    )
+    models = {name: (shipped.folder / variant.file).read_bytes() for name, variant in longer.variants.items()}
+    write_bundle(tmp_path / "longer", longer, models, "card")
+    result = frailedge("replay", twin, "--rate-hz", "104", "--bundle", tmp_path / "longer", *MAX)
+    assert_refused(result, "longer", "window length")
 
 
 def test_an_occupied_port_is_refused_in_one_line(twin: Path) -> None:

@@ -1,0 +1,133 @@
+"""`frailedge twins` and `frailedge train` from a register to a bundle that `replay` runs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.bundle import load_bundle
+from edge.sources.register import Person
+from edge.sources.walkers import read_walker, walker_path
+from firmware_bridge.walker import Figure, GaitParameters
+from tests.edge.cli.run import assert_refused, frailedge
+
+CONFIG = """
+name = "test"
+windows_per_person = 100
+
+[network]
+filters = [4]
+lstm_units = [8]
+learning_rate = 0.02
+regularisation = 0.0001
+
+[fit]
+n_epochs = 6
+batch_size = 32
+patience_epochs = 6
+class_weights = "balanced"
+
+[split]
+validation_share = 0.2
+test_share = {test_share}
+seed = 1
+
+[signal]
+sample_rate_hz = 104.0
+window_samples = 200
+hop_samples = 50
+max_bridged_gap_ms = 40.0
+max_bridged_share = 0.1
+
+[decision]
+half_life_windows = 8.0
+min_windows = 4
+switch_margin = 0.05
+"""
+
+
+def people_that_differ(n_people: int) -> list[Person]:
+    """Classes so far apart that a tiny network tells them with certainty: this is about the way, not the figures."""
+    pytest.importorskip("trainer.register_file")
+    gaits: dict[int, GaitParameters] = {}
+    for index, (stride_m, stride_s, toe_off_deg) in {
+        0: (1.4, 1.0, -70.0),
+        1: (0.9, 1.2, -50.0),
+        3: (0.4, 1.6, -25.0),
+    }.items():
+        gaits[index] = replace(
+            read_walker(walker_path("robust")),
+            stride_length_m=Figure(stride_m, 0.02),
+            stride_time_s=Figure(stride_s, 0.02),
+            toe_off_angle_deg=Figure(toe_off_deg, 2.0),
+        )
+    return [
+        Person(
+            id=f"V{number:03d}",
+            notes="",
+            device="CSIC",
+            device_id="1",
+            surface="Plane",
+            frailty_index=index,
+            stated_index=index,
+            cadence_strides_min=60.0 / gaits[index].stride_time_s.mean,
+            walking_time_s=60.0,
+            gait=gaits[index],
+        )
+        for number in range(1, n_people + 1)
+        for index in [(0, 1, 3)[number % 3]]
+    ]
+
+
+@pytest.mark.train
+def test_from_a_register_to_twins_to_a_bundle_that_runs(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    from trainer.register_file import write_register
+
+    register = tmp_path / "Database_register.csv"
+    write_register(register, people_that_differ(60))
+    twins = frailedge("twins", tmp_path / "twins", "--register", register, "--minutes", "1", "--seed", "3")
+    assert twins.returncode == 0, twins.stderr
+    assert "60 synthetic people" in twins.stderr
+    config = tmp_path / "small.toml"
+    config.write_text(CONFIG.format(test_share=0.4), encoding="utf-8")
+    out = tmp_path / "bundle"
+    trained = frailedge("train", tmp_path / "twins", "--config", config, "--out", out, timeout_s=280)
+    assert trained.returncode == 0, trained.stderr
+    assert "split by person" in trained.stderr
+    manifest = load_bundle(out).manifest
+    assert manifest.training.trained_on == "synthetic twins"
+    assert "not valid for people" in manifest.intended_use
+    assert manifest.variants["int8"].agreement.n_windows >= 2000
+    assert manifest.training.figures["test_balanced_accuracy_by_person"] > 0.9
+    card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "logistic regression" in card
+    walk = next((tmp_path / "twins").rglob("V001.txt"))
+    run = frailedge("replay", walk, "--bundle", out, "--json", "--speed", "max", "--no-publish")
+    assert run.returncode == 0, run.stderr
+    last = json.loads(run.stdout.splitlines()[-1])
+    assert (last["label"], last["trained_on"]) == ("pre-frail", "synthetic twins")
+
+
+@pytest.mark.train
+def test_too_few_held_out_windows_leave_no_bundle(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    assert frailedge("twins", tmp_path / "twins", "--people", "24", "--minutes", "0.5").returncode == 0
+    config = tmp_path / "small.toml"
+    config.write_text(CONFIG.format(test_share=0.3), encoding="utf-8")
+    out = tmp_path / "bundle"
+    assert_refused(frailedge("train", tmp_path / "twins", "--config", config, "--out", out), "2000")
+    assert not out.exists()
+
+
+def test_what_cannot_be_written_or_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    assert_refused(frailedge("twins", tmp_path / "t"), "--register", "--people")
+    assert_refused(
+        frailedge("twins", tmp_path / "t", "--people", "5", "--separator", "comma", "--decimal", "comma"), "comma"
+    )
+    assert_refused(frailedge("twins", tmp_path / "t", "--people", "5", "--acc-unit", "furlong"), "furlong")
+    assert_refused(frailedge("twins", tmp_path / "t", "--register", tmp_path / "absent.csv"), "absent.csv")
+    assert_refused(frailedge("train", tmp_path / "absent"), "absent")
+    assert_refused(frailedge("train", tmp_path, "--config", "nothing"), "twins")
+    assert not (tmp_path / "t").exists()
