@@ -18,18 +18,25 @@ Probabilities = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class NetworkParameters:
-    """What McFly's search draws; the defaults are the best network of the paper."""
+    """What McFly's search draws; the defaults are the best network of the paper.
+
+    ``input_noise``, which is not McFly's, is the deviation of white noise on the scaled coefficients while training: the
+    db1 step is orthonormal, so it is the same noise on the scaled samples. Nothing of it is left in a converted model.
+    """
 
     filters: tuple[int, ...] = (54,)
     lstm_units: tuple[int, ...] = (29, 95, 94, 46)
     learning_rate: float = 0.0268
     regularisation: float = 0.0004
+    input_noise: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.filters or not self.lstm_units or min(*self.filters, *self.lstm_units) < 1:
             raise ValueError("filters and lstm_units must each have one layer or more, with one unit or more")
         if not self.learning_rate > 0 or not self.regularisation >= 0:
             raise ValueError("learning_rate must be above 0, regularisation 0 or more")
+        if not self.input_noise >= 0:
+            raise ValueError("input_noise must be 0 or more")
 
 
 def build_network(
@@ -45,6 +52,7 @@ def build_network(
     l2 = keras.regularizers.l2(parameters.regularisation)
     stack = [
         layers.Input((n_coefficients, n_channels)),
+        *([layers.GaussianNoise(parameters.input_noise)] if parameters.input_noise else []),
         layers.BatchNormalization(),
         layers.Reshape((n_coefficients, n_channels, 1)),
     ]
