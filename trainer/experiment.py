@@ -89,6 +89,7 @@ def run(
             lstm_units=config.network.lstm_units,
             learning_rate=config.network.learning_rate,
             regularisation=config.network.regularisation,
+            input_noise=config.network.input_noise,
         ),
         n_coefficients=spec.n_coefficients,
         n_channels=len(CHANNELS),

@@ -21,6 +21,7 @@ class NetworkConfig(_Section, frozen=True):
     lstm_units: tuple[int, ...]
     learning_rate: float
     regularisation: float
+    input_noise: float
 
 
 class FitConfig(_Section, frozen=True):

@@ -21,6 +21,7 @@ filters = [4]
 lstm_units = [8]
 learning_rate = 0.02
 regularisation = 0.0001
+input_noise = 0.3
 
 [fit]
 n_epochs = 6
