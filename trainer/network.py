@@ -20,8 +20,8 @@ Probabilities = NDArray[np.float32]
 class NetworkParameters:
     """What McFly's search draws; the defaults are the best network of the paper.
 
-    ``input_noise``, which is not McFly's, is the deviation of white noise on the scaled coefficients while training: the
-    db1 step is orthonormal, so it is the same noise on the scaled samples. Nothing of it is left in a converted model.
+    ``input_noise``, which is not McFly's, is the deviation of white noise on the scaled coefficients while training;
+    db1 is orthonormal, so it is the same noise on the scaled samples. Nothing of it is left in a converted model.
     """
 
     filters: tuple[int, ...] = (54,)
