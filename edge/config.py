@@ -4,16 +4,15 @@
 only what differs; a command's options come last.
 """
 
-import difflib
-import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from edge.bus import DEFAULT_ENDPOINT, DEFAULT_QUEUE_MESSAGES
 from edge.errors import ConfigError
 from edge.messages import Encoding
+from edge.toml import read_toml
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,39 +82,6 @@ def _check(config: Config) -> Config:
     if not config.live.sensor or "/" in config.live.sensor:
         raise ConfigError(f"live.sensor = {config.live.sensor!r}: a sensor's name is not empty and holds no slash")
     return config
-
-
-def _refuse_unknown(given: dict[str, Any], kind: type[msgspec.Struct], where: str, prefix: str = "") -> None:
-    """One line naming the nearest known key, where msgspec only says that one is unknown."""
-    known = {field.name: field for field in msgspec.structs.fields(kind)}
-    for key, value in given.items():
-        if key not in known:
-            everything = [f"{prefix}{name}" for name in known]
-            nearest = difflib.get_close_matches(f"{prefix}{key}", everything, n=1, cutoff=0.0)
-            raise ConfigError(f"{where}: unknown key {prefix + key!r}; the nearest known one is {nearest[0]!r}")
-        section = known[key].type
-        if isinstance(value, dict) and isinstance(section, type) and issubclass(section, msgspec.Struct):
-            _refuse_unknown(value, section, where, f"{prefix}{key}.")
-
-
-Strict = TypeVar("Strict", bound=msgspec.Struct)
-
-
-def read_toml(path: Path, kind: type[Strict]) -> Strict:
-    """A TOML file as a typed struct; `ConfigError` in one line for whatever is wrong with it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
-    _refuse_unknown(given, kind, str(path))
-    try:
-        return msgspec.convert(given, kind)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
 
 
 def load_config(path: Path | None, options: dict[str, Any] | None = None) -> Config:

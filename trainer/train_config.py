@@ -5,9 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from edge.config import read_toml
 from edge.errors import ConfigError
 from edge.paths import configs_dir
+from edge.toml import read_toml
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -4,7 +4,6 @@ The TOML file says where the columns are, in which units and axes, and where tim
 but separator and decimal sign, and a file that fits no layout is refused with what was seen.
 """
 
-import difflib
 import re
 from pathlib import Path
 from typing import Literal
@@ -26,6 +25,7 @@ from edge.sources.conventions import (
 )
 from edge.sources.recording import Gravity, Recording
 from edge.sources.textfile import Table, read_table, shorten
+from edge.toml import read_toml
 
 Side = Literal["left", "right"]
 ColumnRef = int | str
@@ -92,12 +92,7 @@ def load_sensor(sensor: str, sensors_dir: Path | None = None) -> SensorFile:
     if not path.is_file():
         known = ", ".join(sensor_names(sensors_dir))
         raise ConfigError(f"--sensor {sensor}: there is no {path}; known are {known}, or name a TOML file of your own")
-    try:
-        sensor_file = msgspec.toml.decode(path.read_bytes(), type=SensorFile)
-    except (msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {_with_nearest_key(str(error))}") from error
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{path}: this is no TOML: {error}") from error
+    sensor_file = read_toml(path, SensorFile)
     for layout in sensor_file.layouts:
         for columns in (layout.sensor, layout.left, layout.right):
             if columns is not None:
@@ -106,17 +101,6 @@ def load_sensor(sensor: str, sensors_dir: Path | None = None) -> SensorFile:
                 except RecordingError as error:
                     raise ConfigError(f"{path}: layout {layout.name}: {error}") from error
     return sensor_file
-
-
-def _with_nearest_key(message: str) -> str:
-    unknown = re.search(r"unknown field `([^`]*)`", message)
-    if unknown is None:
-        return message
-    keys = [field for struct in (SensorFile, Layout, Columns) for field in struct.__struct_fields__]
-    near = difflib.get_close_matches(unknown[1], keys, n=1)
-    return f'unknown key "{unknown[1]}"{message.partition("`")[2].partition("`")[2]}' + (
-        f'; do you mean "{near[0]}"?' if near else ""
-    )
 
 
 def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir: Path | None = None) -> Recording:

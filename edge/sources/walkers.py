@@ -7,6 +7,7 @@ import msgspec
 from edge.errors import ConfigError
 from edge.paths import configs_dir
 from edge.sources.register import Label
+from edge.toml import read_toml
 from firmware_bridge.gait import Figure, GaitParameters
 
 
@@ -46,9 +47,9 @@ def read_walker(path: Path) -> GaitParameters:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in (configs_dir() / "walkers").glob("*.toml")))
         raise ConfigError(f"{path}: no such walker; known are {known}, or name a TOML file of your own")
+    gait = read_toml(path, _WalkerFile).gait
     try:
-        gait = msgspec.toml.decode(path.read_bytes(), type=_WalkerFile).gait
         figures = {name: getattr(gait, name) for name in _Gait.__struct_fields__}
         return GaitParameters(**{name: Figure(entry.mean, entry.std) for name, entry in figures.items()})
-    except (msgspec.DecodeError, ValueError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error

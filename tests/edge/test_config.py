@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import Config, load_config, read_toml
+from edge.config import Config, load_config
 from edge.errors import ConfigError
 from edge.paths import configs_dir
+from edge.toml import read_toml
 
 
 def test_default_toml_holds_every_key_with_the_default_of_the_code() -> None:
@@ -36,7 +37,7 @@ def test_a_file_needs_only_what_differs_and_options_come_last(tmp_path: Path) ->
         ("[publish]\nencoding = 'xml'\n", r"publish.encoding"),
         ("[publish]\nsignal_decimation = 0\n", "out of range"),
         ("[live]\nsensor = 'a/b'\n", "no slash"),
-        ("[publish\n", "not TOML"),
+        ("[publish\n", "no TOML"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -120,7 +120,7 @@ def test_a_damaged_file_is_refused_by_its_line(tmp_path: Path, rows: list[str], 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("time_unit", "time_units", 'unknown key "time_units".*layouts.*do you mean "time_unit"'),
+        ("time_unit", "time_units", r"unknown key 'layouts\.time_units'.*'layouts\.time_unit'"),
         ('"g"', '"mg"', "mg"),
         ('"-z"', '"z"', "left-handed"),
         ('time_column = "t"', "", "either rate_hz or time_column"),
