@@ -28,7 +28,6 @@ from edge.manifest import (
     Training,
     Variant,
     Wavelet,
-    db1_coefficient_count,
     manifest_problems,
 )
 
@@ -48,7 +47,6 @@ __all__ = [
     "Variant",
     "Wavelet",
     "checksum_text",
-    "db1_coefficient_count",
     "load_bundle",
     "write_bundle",
 ]

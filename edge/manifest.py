@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from edge.stream.preprocess import n_coefficients
 from firmware_bridge.channels import CHANNEL_UNITS, CHANNELS, N_CHANNELS
 
 SCHEMA_VERSION: Final = 1
@@ -127,15 +128,6 @@ class Manifest(_Strict, frozen=True):
     intended_use: str
 
 
-def db1_coefficient_count(window_samples: int, level: int) -> int:
-    """How many coefficients a channel has after ``level`` db1 steps; each step pads an odd length by one."""
-    approximation, n_coefficients = window_samples, 0
-    for _ in range(level):
-        approximation = (approximation + 1) // 2
-        n_coefficients += approximation
-    return n_coefficients + approximation
-
-
 def manifest_problems(manifest: Manifest) -> Iterator[str]:
     """What is wrong with a manifest, a line each that begins with the field's name; none if it is sound."""
     if manifest.schema_version != SCHEMA_VERSION:
@@ -213,7 +205,7 @@ def _wavelet_problems(manifest: Manifest) -> Iterator[str]:
     if not 1 <= wavelet.level <= max_level:
         yield f"wavelet.level is {wavelet.level}, not within 1-{max_level} for {window_samples} samples"
         return
-    expected = db1_coefficient_count(window_samples, wavelet.level)
+    expected = n_coefficients(window_samples, wavelet.level)
     if wavelet.n_coefficients != expected:
         yield (
             f"wavelet.n_coefficients is {wavelet.n_coefficients}, but level {wavelet.level} "

@@ -18,11 +18,11 @@ from edge.bundle import (
     CHECKSUM_NAME,
     MANIFEST_NAME,
     checksum_text,
-    db1_coefficient_count,
     load_bundle,
     write_bundle,
 )
 from edge.errors import BundleError
+from edge.stream.preprocess import n_coefficients
 from tests.tiny_bundle import tiny_manifest, tiny_models, write_tiny_bundle
 
 Json = dict[str, Any]
@@ -261,4 +261,4 @@ def test_a_bundle_can_be_copied_and_moved(folder: Path, tmp_path: Path) -> None:
 def test_the_coefficient_count_is_what_pywt_gives(window_samples: int, data: st.DataObject) -> None:
     level = data.draw(st.integers(1, window_samples.bit_length() - 1))
     coefficients = pywt.wavedec(np.zeros(window_samples), "db1", level=level)
-    assert db1_coefficient_count(window_samples, level) == sum(map(len, coefficients))
+    assert n_coefficients(window_samples, level) == sum(map(len, coefficients))
