@@ -20,7 +20,7 @@ STALE_AFTER_S: Final = 2.0
 RESEARCH_ONLY: Final = "Research use only. No medical device: not for diagnosis."
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
 _COLOURS: Final = ("green", "yellow", "red", "magenta", "cyan")
-_DRAWN_POINTS: Final = 130  # five seconds at 26 points a second
+_DRAWN_POINTS: Final = 60  # 2.3 s at 26 points a second, and as wide as 80 columns allow
 _BAR_CELLS: Final = 30
 
 
