@@ -5,7 +5,6 @@ this one committed.
 """
 
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from edge.opening import open_model
 from edge.pipeline import LinkCounts, Pipeline
 from edge.records import LinkState, LinkStatus, decode_record
 from edge.ring import RingReader
-from edge.run_settings import RunSettings, read_settings, stop_on_sigterm
+from edge.run_settings import RunSettings, Stop, read_settings
 from firmware_bridge.events import Block, Restart
 
 _READER_ID: Final = 0
@@ -99,7 +98,7 @@ class Inference:
         )
 
 
-def infer(settings: RunSettings, stop: threading.Event) -> None:
+def infer(settings: RunSettings, stop: Stop) -> None:
     """Read the ring and publish until ingestion has ended, or ``stop``."""
     config = settings.config
     bundle, classifier = open_model(config.model)
@@ -129,6 +128,6 @@ def infer(settings: RunSettings, stop: threading.Event) -> None:
 
 if __name__ == "__main__":
     try:
-        infer(read_settings(Path(sys.argv[1])), stop_on_sigterm())
+        infer(read_settings(Path(sys.argv[1])), Stop())
     except FrailedgeError as error:
         sys.exit(f"frailedge inference: {error}")

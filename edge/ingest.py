@@ -4,14 +4,13 @@ It never waits for inference, disk or a subscriber: a full ring overwrites its o
 """
 
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Final
 
 from edge.records import LinkState, LinkStatus, Record, encode_record
 from edge.ring import RingWriter
-from edge.run_settings import RunSettings, read_settings, stop_on_sigterm
+from edge.run_settings import RunSettings, Stop, read_settings
 from edge.sources.virtual import VirtualFoot
 from firmware_bridge.clock import LowerEnvelopeClock
 from firmware_bridge.decoder_v1 import DecoderV1
@@ -80,7 +79,7 @@ class Ingestion:
         self._writer.write(encode_record(Record(_STREAM_ID, event, host_time_ns)))
 
 
-def ingest_virtual(settings: RunSettings, stop: threading.Event) -> None:
+def ingest_virtual(settings: RunSettings, stop: Stop) -> None:
     """Run the virtual sensor in real time until ``stop``."""
     config = settings.config
     foot = VirtualFoot(config.virtual)
@@ -103,4 +102,4 @@ def ingest_virtual(settings: RunSettings, stop: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    ingest_virtual(read_settings(Path(sys.argv[1])), stop_on_sigterm())
+    ingest_virtual(read_settings(Path(sys.argv[1])), Stop())

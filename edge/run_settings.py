@@ -1,5 +1,6 @@
 """What the supervisor tells its two processes, by a file in the run's own folder."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -23,9 +24,22 @@ def read_settings(path: Path) -> RunSettings:
     return msgspec.json.decode(path.read_bytes(), type=RunSettings)
 
 
-def stop_on_sigterm() -> threading.Event:
-    """An event that SIGTERM sets; Ctrl-C reaches the supervisor alone, which then ends its processes in order."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return stop
+class Stop:
+    """When a process of the run has to end: SIGTERM came, or the supervisor is gone.
+
+    Ctrl-C reaches the supervisor alone, which then ends its processes in order. To be made in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._supervisor = os.getppid()
+        signal.signal(signal.SIGTERM, lambda *_: self._event.set())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def is_set(self) -> bool:
+        """Whether it is time to end."""
+        return self._event.is_set() or os.getppid() != self._supervisor
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep so long, less if SIGTERM comes."""
+        self._event.wait(timeout_s)

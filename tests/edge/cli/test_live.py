@@ -107,6 +107,26 @@ def test_ingestion_killed_is_restarted_and_decisions_go_on_in_a_new_stretch(run:
     assert run.process.returncode == 0
 
 
+def test_nothing_outlives_a_supervisor_that_was_killed(run: Run) -> None:
+    run.until(is_decision)
+    pids = run.pids_of("ingest") + run.pids_of("infer")
+    os.kill(run.process.pid, signal.SIGKILL)
+    run.end()
+    deadline_s = time.monotonic() + 20.0
+    while (left := [pid for pid in pids if is_ours(pid)]) and (time.monotonic() < deadline_s):
+        os.sched_yield()
+    assert len(pids) == 2
+    assert not left
+
+
+def is_ours(pid: int) -> bool:
+    """Whether a process of the run still runs under this number, and is no zombie."""
+    try:
+        return b"edge." in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def test_lost_packets_are_counted_to_the_sample() -> None:
     run = Run("--drop-share", "0.05", "--seed", "3")
     try:

@@ -16,7 +16,7 @@ import pytest
 
 from edge.bundle import load_bundle, write_bundle
 from edge.config import ModelConfig
-from edge.messages import Decision, Prediction, determined
+from edge.messages import Coefficients, Decision, Message, Prediction, determined
 from edge.opening import open_model
 from edge.paths import default_bundle_dir
 from edge.replay import is_result, replay
@@ -140,6 +140,53 @@ def test_speed_changes_no_field_that_the_recording_determines(twin: Path) -> Non
         results.append([determined(message) for message in messages])
     assert len(results[0]) == 2 * ((30 * 104 - WINDOW) // HOP + 1)
     assert results[0] == results[1]
+
+
+def test_coefficients_go_out_only_where_they_are_asked_for(twin: Path) -> None:
+    recording = read_recording(twin, rate_hz=104.0)
+    bundle, classifier = open_model(ModelConfig())
+    for wanted in (False, True):
+        messages: list[Message] = []
+        replay(
+            recording,
+            bundle,
+            classifier,
+            sensor="foot",
+            speed=None,
+            sink=messages.append,
+            wait=lambda _: None,
+            coefficients=wanted,
+        )
+        sent = [message for message in messages if isinstance(message, Coefficients)]
+        n_predictions = sum(isinstance(message, Prediction) for message in messages)
+        assert len(sent) == (n_predictions if wanted else 0)
+        for message in sent:
+            assert np.shape(message.coefficients) == (6, 203)
+            again = classifier.predict(np.array(message.coefficients, dtype=np.float32).T)
+            same = next(m for m in messages if isinstance(m, Prediction) and m.sample_start == message.sample_start)
+            assert list(same.probabilities.values()) == again.tolist()
+
+
+def test_signals_without_gravity_are_refused_by_a_model_that_knows_it(twin: Path, tmp_path: Path) -> None:
+    sensor = write(
+        tmp_path / "floating.toml",
+        """
+description = "a sensor that takes gravity off"
+acc_unit = "m/s^2"
+gyr_unit = "rad/s"
+gravity = "removed"
+frame = "foot"
+[[layouts]]
+name = "only"
+starts_with = "AccX"
+header_lines = 1
+rate_hz = 104.0
+[layouts.sensor]
+acc = [0, 1, 2]
+gyr = [3, 4, 5]
+""",
+    )
+    assert_refused(frailedge("replay", twin, "--sensor", sensor, *MAX), "V001.txt", "gravity is removed")
 
 
 def test_several_files_replay_one_after_the_other(twin: Path, tmp_path: Path) -> None:
