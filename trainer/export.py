@@ -50,7 +50,9 @@ def calibration_windows(train: LabelledWindows, *, seed: int) -> NDArray[np.floa
         turn[own] = np.arange(len(own))
     chosen = order[np.argsort(turn, kind="stable")[:N_CALIBRATION_WINDOWS]]
     windows: NDArray[np.float32] = train.coefficients[np.sort(chosen)]
-    return windows
+    limit = np.float32(np.quantile(np.abs(windows), CALIBRATION_QUANTILE))
+    clipped: NDArray[np.float32] = np.clip(windows, -limit, limit)
+    return clipped
 
 
 def export_bundle(
