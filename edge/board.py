@@ -30,22 +30,24 @@ class Stream:
 
     boot_id: str = ""
     newest_s: float = -math.inf
+    newest_data_s: float = -math.inf
     prediction: Prediction | None = None
     decision: Decision | None = None
     health: Health | None = None
     angular_rate_deg_s: deque[float] = field(default_factory=lambda: deque(maxlen=_DRAWN_POINTS))
     n_publisher_restarts: int = 0
 
-    def age_s(self, now_s: float) -> float:
-        """Seconds since the newest message was sent; negative where the sender's clock is ahead."""
-        return now_s - self.newest_s
-
     def freshness(self, now_s: float) -> str:
-        """``live``, ``stale`` (too old), or ``clock`` (from the future: the two clocks disagree)."""
-        age_s = self.age_s(now_s)
-        if age_s < -STALE_AFTER_S:
+        """How the stream stands.
+
+        ``live``; ``stale``: nothing at all for too long; ``no signal``: the publisher lives, but neither samples nor
+        results come; ``clock``: from the future, the two clocks disagree.
+        """
+        if now_s - self.newest_s < -STALE_AFTER_S:
             return "clock"
-        return "stale" if age_s > STALE_AFTER_S else "live"
+        if now_s - self.newest_s > STALE_AFTER_S:
+            return "stale"
+        return "no signal" if now_s - self.newest_data_s > STALE_AFTER_S else "live"
 
 
 class Board:
@@ -53,6 +55,8 @@ class Board:
 
     def __init__(self) -> None:
         self.streams: dict[str, Stream] = {}
+        self.n_missed = 0
+        """Messages that this subscriber was too slow for."""
 
     def take(self, message: Message) -> None:
         """Note a message."""
@@ -61,6 +65,8 @@ class Board:
             restarts = stream.n_publisher_restarts + bool(stream.boot_id)
             self.streams[message.sensor] = stream = Stream(boot_id=message.boot_id, n_publisher_restarts=restarts)
         stream.newest_s = max(stream.newest_s, message.time_s)
+        if not isinstance(message, Health):
+            stream.newest_data_s = max(stream.newest_data_s, message.time_s)
         if isinstance(message, Prediction):
             stream.prediction = message
         elif isinstance(message, Decision):
@@ -74,6 +80,8 @@ class Board:
         """The terminal view."""
         if not self.streams:
             return Panel(Text("waiting for a publisher ..."), title=title, subtitle=RESEARCH_ONLY)
+        if self.n_missed:
+            title = f"{title} · {self.n_missed} messages missed"
         panels = [_panel(name, stream, now_s, title) for name, stream in sorted(self.streams.items())]
         return Group(*panels)
 
@@ -110,6 +118,12 @@ def sparkline(values: list[float], lowest: float, highest: float) -> str:
     return "".join(_LEVELS[min(top, max(0, round((value - lowest) / span * top)))] for value in values)
 
 
+def _no_signal(stream: Stream, now_s: float) -> str:
+    if math.isinf(stream.newest_data_s):
+        return "NO SIGNAL yet"
+    return f"NO SIGNAL for {now_s - stream.newest_data_s:.1f} s"
+
+
 def _bars(probabilities: dict[str, float]) -> Table:
     bars = Table.grid(padding=(0, 1))
     for index, (label, probability) in enumerate(probabilities.items()):
@@ -128,8 +142,9 @@ def _panel(name: str, stream: Stream, now_s: float, title: str) -> Panel:
     health, decision, prediction = stream.health, stream.decision, stream.prediction
     state = {
         "live": Text("live", style="green"),
-        "stale": Text(f"STALE: nothing new for {stream.age_s(now_s):.1f} s", style="bold red"),
-        "clock": Text(f"CLOCKS DISAGREE: messages {-stream.age_s(now_s):.1f} s from the future", style="bold red"),
+        "stale": Text(f"STALE: nothing new for {now_s - stream.newest_s:.1f} s", style="bold red"),
+        "no signal": Text(_no_signal(stream, now_s), style="bold red"),
+        "clock": Text(f"CLOCKS DISAGREE: messages {stream.newest_s - now_s:.1f} s from the future", style="bold red"),
     }[freshness]
     link = health.link if health else "unknown"
     rows.add_row("sensor", Text.assemble(f"{name}  link {link}  ", state))

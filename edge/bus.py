@@ -5,10 +5,14 @@ The others get it again, its sequence number unchanged, and `Subscriber`, which 
 repeats (docs/adr/0004). Loopback only: there is no encryption yet, and gait is personal data.
 """
 
+import errno
+import fcntl
 import ipaddress
+import os
 import secrets
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,14 +31,14 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 def check_loopback(endpoint: str) -> None:
     """`PublishError` unless the endpoint stays on this machine."""
-    if endpoint.startswith(("ipc://", "inproc://")):
+    if endpoint.startswith("ipc:///"):
         return
-    parts = urlsplit(endpoint)
     try:
+        parts = urlsplit(endpoint)
         port = parts.port
     except ValueError:
         port = None
-    if parts.scheme != "tcp" or not parts.hostname or port is None:
+    if not port or parts.scheme != "tcp" or not parts.hostname:
         raise PublishError(f"endpoint {endpoint!r} is none: write it like {DEFAULT_ENDPOINT} or ipc:///run/user/1000/f")
     try:
         is_loopback = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname).is_loopback
@@ -58,6 +62,7 @@ class Publisher:
         queue_messages: int = DEFAULT_QUEUE_MESSAGES,
     ) -> None:
         check_loopback(endpoint)
+        self._lock_fd = _lock(endpoint)
         self.endpoint = endpoint
         self.boot_id = secrets.token_hex(8)
         self._encoding: Encoding = encoding
@@ -65,6 +70,7 @@ class Publisher:
         self._last: dict[bytes, bytes] = {}
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
         self._socket.set_hwm(queue_messages)
         self._socket.setsockopt(zmq.LINGER, 200)  # milliseconds for the last messages to leave
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every joiner of a topic is heard of, not only the first
@@ -72,9 +78,9 @@ class Publisher:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
             self.close()
+            why = "something publishes there already" if error.errno == errno.EADDRINUSE else str(error.strerror)
             raise PublishError(
-                f"cannot publish at {endpoint}: {error.strerror or error}; is another frailedge running? "
-                "Choose another address with --endpoint"
+                f"cannot publish at {endpoint}: {why}; choose another address with --endpoint"
             ) from error
 
     def send(self, message: AnyMessage) -> AnyMessage:
@@ -105,6 +111,27 @@ class Publisher:
         """Let the queued messages leave, then close."""
         self._socket.close()
         self._context.term()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+
+
+def _lock(endpoint: str) -> int | None:
+    """Hold an ipc address: ZeroMQ would take the path from a running publisher without a word."""
+    if not endpoint.startswith("ipc://"):
+        return None
+    path = Path(endpoint.removeprefix("ipc://") + ".lock")
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PublishError(f"cannot publish at {endpoint}: {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise PublishError(
+            f"cannot publish at {endpoint}: something publishes there already; choose another with --endpoint"
+        ) from error
+    return fd
 
 
 class Subscriber:
@@ -115,10 +142,15 @@ class Subscriber:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.set_hwm(DEFAULT_QUEUE_MESSAGES)
+        self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
         self._socket.setsockopt(zmq.LINGER, 0)
         for prefix in prefixes:
             self._socket.subscribe(prefix)
-        self._socket.connect(endpoint)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise PublishError(f"cannot connect to {endpoint}: {error.strerror}") from error
         self._seen: dict[bytes, tuple[str, int]] = {}
         self.n_undecodable = 0
         self.n_missed = 0

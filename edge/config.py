@@ -4,6 +4,7 @@
 only what differs; a command's options come last.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +71,26 @@ def _check(config: Config) -> Config:
     bounds: list[tuple[str, float, float, float]] = [
         ("publish.signal_decimation", config.publish.signal_decimation, 1, 104),
         ("publish.queue_messages", config.publish.queue_messages, 1, 1_000_000),
-        ("live.ring_slots", config.live.ring_slots, 64, 1_048_576),
+        ("live.ring_slots", config.live.ring_slots, 64, 65_536),
         ("live.max_restarts", config.live.max_restarts, 0, 1_000_000),
         ("virtual.rate_hz", config.virtual.rate_hz, 50, 500),
         ("virtual.then_after_s", config.virtual.then_after_s, 0, 1e9),
+        ("virtual.seed", config.virtual.seed, 0, 2**32 - 2),
         ("virtual.drop_share", config.virtual.drop_share, 0, 0.9),
     ]
     for key, value, lowest, highest in bounds:
         if not lowest <= value <= highest:
             raise ConfigError(f"{key} = {value:g} is out of range: give a value from {lowest:g} to {highest:g}")
-    if not config.live.sensor or "/" in config.live.sensor:
-        raise ConfigError(f"live.sensor = {config.live.sensor!r}: a sensor's name is not empty and holds no slash")
+    check_sensor_name("live.sensor", config.live.sensor)
     return config
+
+
+def check_sensor_name(where: str, name: str) -> None:
+    """`ConfigError` for a name that cannot stand in a topic."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise ConfigError(
+            f"{where} {name!r}: a sensor's name has 1 to 64 letters, digits, points, dashes or underscores and no slash"
+        )
 
 
 def load_config(path: Path | None, options: dict[str, Any] | None = None) -> Config:

@@ -4,41 +4,57 @@ It may be killed at any time: the ring keeps what comes meanwhile, and the next 
 this one committed.
 """
 
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from edge.bundle import Bundle
 from edge.bus import Publisher
-from edge.errors import FrailedgeError
 from edge.model import Classifier
 from edge.opening import open_model
 from edge.pipeline import LinkCounts, Pipeline
 from edge.records import LinkState, LinkStatus, decode_record
 from edge.ring import RingReader
-from edge.run_settings import RunSettings, Stop, read_settings
+from edge.run_settings import RunSettings, Stop, run_process
 from firmware_bridge.events import Block, Restart
 
 _READER_ID: Final = 0
 _WAIT_S: Final = 0.05  # new subscribers are answered at least this often
 _HEALTH_EVERY_S: Final = 1.0
+_MAX_WAITING: Final = 1024
 _INGEST_SILENT_S: Final = 3.0  # three of ingestion's statuses missing
 
 
 class Inference:
-    """Turns one sensor's records into messages."""
+    """Turns one sensor's records into messages.
 
-    def __init__(self, settings: RunSettings, bundle: Bundle, classifier: Classifier, publisher: Publisher) -> None:
+    ``is_first_life``: nothing of this ring was read before, so the first `Restart` in it is the sensor's boot and no
+    restart.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        bundle: Bundle,
+        classifier: Classifier,
+        publisher: Publisher,
+        *,
+        is_first_life: bool,
+    ) -> None:
         self._settings = settings
         self._bundle = bundle
         self._classifier = classifier
         self._publisher = publisher
         self._pipeline: Pipeline | None = None
         self._status: LinkStatus | None = None
-        self._n_restarts = settings.n_restarts
+        self._earlier = _EarlierLives()
+        self._n_restarts = settings.n_restarts - (1 if is_first_life else 0)
+        self._newest_device_ns: int | None = None
+        # Blocks that came before the rate is known: a status comes every second, that is 26 blocks at 104 Hz.
+        self._waiting: list[Block | Restart] = []
+        self._n_forgotten = 0
         self._heard_s = time.monotonic()
-        self._is_first_boot = True
 
     @property
     def has_ended(self) -> bool:
@@ -48,18 +64,44 @@ class Inference:
     def take(self, payload: bytes) -> None:
         """One record of the ring."""
         self._heard_s = time.monotonic()
-        item = decode_record(payload).item
-        if isinstance(item, LinkStatus):
-            self._status = item
-            if self._pipeline is None and item.rate_hz > 0:
-                self._pipeline = self._make_pipeline(item.rate_hz)
-        elif isinstance(item, Restart) and self._pipeline is not None:
-            if not self._is_first_boot:
-                self._n_restarts += 1
-            self._is_first_boot = False
-            self._pipeline.finish()  # another clock begins: nothing may be bridged from the old one
-        elif isinstance(item, Block) and self._pipeline is not None:
-            self._pipeline.push(item.device_time_ns, item.samples, item.received_ns)
+        record = decode_record(payload)
+        match record.item:
+            case LinkStatus() as status:
+                if self._status is not None and status.packets_received < self._status.packets_received:
+                    self._earlier.add(self._status)
+                self._status = status
+                if self._pipeline is None and status.rate_hz > 0:
+                    self._pipeline = self._make_pipeline(status.rate_hz)
+                    for item in self._waiting:
+                        self._process(self._pipeline, item, None)
+                    self._waiting.clear()
+            case Block() | Restart() as item:
+                if self._pipeline is not None:
+                    self._process(self._pipeline, item, record.host_time_ns)
+                elif len(self._waiting) < _MAX_WAITING:
+                    self._waiting.append(item)
+                else:
+                    self._n_forgotten += 1
+
+    def _process(self, pipeline: Pipeline, item: Block | Restart, host_time_ns: int | None) -> None:
+        if isinstance(item, Restart):
+            self._begin_anew(pipeline)
+            return
+        first_ns = int(item.device_time_ns[0])
+        if self._newest_device_ns is not None and first_ns <= self._newest_device_ns:
+            self._begin_anew(pipeline)  # the record that said so was overwritten before it was read
+        link_ms = 0.0
+        if host_time_ns is not None:
+            taken_ns = host_time_ns + int(item.device_time_ns[-1]) - first_ns
+            link_ms = (item.received_ns - taken_ns) / 1e6
+        self._newest_device_ns = int(item.device_time_ns[-1])
+        pipeline.push(item.device_time_ns, item.samples, item.received_ns, link_ms=link_ms)
+
+    def _begin_anew(self, pipeline: Pipeline) -> None:
+        """Another clock begins: nothing may be bridged from the old one."""
+        pipeline.finish()
+        self._n_restarts += 1
+        self._newest_device_ns = None
 
     def publish_health(self, ring_lost: int) -> None:
         """Say how the stream is doing; ingestion's silence shows here too."""
@@ -67,15 +109,16 @@ class Inference:
         if self._pipeline is None or status is None:
             return
         is_silent = not self.has_ended and time.monotonic() - self._heard_s > _INGEST_SILENT_S
+        earlier = self._earlier
         link = LinkCounts(
             link="ingestion silent" if is_silent else status.state.value,
-            n_packets=status.packets_received,
-            n_corrupt=status.packets_corrupt,
-            n_duplicates=status.packets_duplicate,
-            n_lost_samples=status.samples_lost,
-            n_reconnects=status.reconnects,
-            n_restarts=self._n_restarts,
-            ring_lost=ring_lost,
+            n_packets=earlier.n_packets + status.packets_received,
+            n_corrupt=earlier.n_corrupt + status.packets_corrupt,
+            n_duplicates=earlier.n_duplicates + status.packets_duplicate,
+            n_lost_samples=earlier.n_lost_samples + status.samples_lost,
+            n_reconnects=earlier.n_reconnects + status.reconnects,
+            n_restarts=max(0, self._n_restarts),
+            ring_lost=ring_lost + self._n_forgotten,
         )
         self._publisher.send(self._pipeline.health(link))
 
@@ -98,6 +141,24 @@ class Inference:
         )
 
 
+@dataclass(slots=True)
+class _EarlierLives:
+    """What earlier lives of ingestion had counted when they ended: its own counters start at zero each time."""
+
+    n_packets: int = 0
+    n_corrupt: int = 0
+    n_duplicates: int = 0
+    n_lost_samples: int = 0
+    n_reconnects: int = 0
+
+    def add(self, status: LinkStatus) -> None:
+        self.n_packets += status.packets_received
+        self.n_corrupt += status.packets_corrupt
+        self.n_duplicates += status.packets_duplicate
+        self.n_lost_samples += status.samples_lost
+        self.n_reconnects += status.reconnects
+
+
 def infer(settings: RunSettings, stop: Stop) -> None:
     """Read the ring and publish until ingestion has ended, or ``stop``."""
     config = settings.config
@@ -105,18 +166,19 @@ def infer(settings: RunSettings, stop: Stop) -> None:
     publisher = Publisher(
         config.publish.endpoint, encoding=config.publish.encoding, queue_messages=config.publish.queue_messages
     )
-    inference = Inference(settings, bundle, classifier, publisher)
     next_health_s = time.monotonic()
     try:
         with RingReader(Path(settings.ring), _READER_ID, doorbell=settings.doorbell) as reader:
-            while not stop.is_set():
+            inference = Inference(settings, bundle, classifier, publisher, is_first_life=reader.cursor == 0)
+            is_last_round = False
+            while not is_last_round:
+                # Told to stop, it still answers for what lies in the ring.
+                is_last_round = stop.is_set() or inference.has_ended
                 publisher.serve()
-                if reader.wait(_WAIT_S):
+                if reader.wait(0.0 if is_last_round else _WAIT_S):
                     while (record := reader.read()) is not None:
                         inference.take(record[1])
                         reader.commit()
-                if inference.has_ended:
-                    break
                 if time.monotonic() >= next_health_s:
                     inference.publish_health(reader.lost)
                     next_health_s = time.monotonic() + _HEALTH_EVERY_S
@@ -127,7 +189,4 @@ def infer(settings: RunSettings, stop: Stop) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        infer(read_settings(Path(sys.argv[1])), Stop())
-    except FrailedgeError as error:
-        sys.exit(f"frailedge inference: {error}")
+    run_process("inference", infer)

@@ -3,14 +3,13 @@
 It never waits for inference, disk or a subscriber: a full ring overwrites its oldest record, and the reader counts it.
 """
 
-import sys
 import time
 from pathlib import Path
 from typing import Final
 
 from edge.records import LinkState, LinkStatus, Record, encode_record
 from edge.ring import RingWriter
-from edge.run_settings import RunSettings, Stop, read_settings
+from edge.run_settings import RunSettings, Stop, run_process
 from edge.sources.virtual import VirtualFoot
 from firmware_bridge.clock import LowerEnvelopeClock
 from firmware_bridge.decoder_v1 import DecoderV1
@@ -19,6 +18,7 @@ from firmware_bridge.packet_v1 import Info
 
 _STATUS_EVERY_NS: Final = 1_000_000_000
 _STREAM_ID: Final = 0
+_SILENT_AFTER_NS: Final = 1_000_000_000
 # A machine that slept longer than this does not catch up on hours of virtual walking at once: the walker stood still.
 _MAX_BEHIND_NS: Final = 5_000_000_000
 
@@ -35,13 +35,20 @@ class Ingestion:
         self._clock = LowerEnvelopeClock(fill_time_ns)
         self._n_packets = self._n_corrupt = self._n_duplicates = 0
         self._n_samples = self._n_lost = 0
+        self._heard_ns = received_ns
         self.status(LinkState.CONNECTING, received_ns)
         self._put(Restart(info.boot_id, received_ns))
 
     def notification(self, data: bytes, received_ns: int) -> None:
         """Take one notification, stamped first thing when it came."""
+        self._heard_ns = received_ns
         for event in self._decoder.feed(data, received_ns):
             self._put(event)
+
+    def streaming_status(self, now_ns: int) -> None:
+        """Say that the link stands, and whether anything comes over it."""
+        is_silent = now_ns - self._heard_ns > _SILENT_AFTER_NS
+        self.status(LinkState.SILENT if is_silent else LinkState.STREAMING, now_ns)
 
     def status(self, state: LinkState, received_ns: int) -> None:
         """Say how the link is doing."""
@@ -95,11 +102,11 @@ def ingest_virtual(settings: RunSettings, stop: Stop) -> None:
             for _, notification in foot.notifications((now_ns - start_ns) // 1000):
                 ingestion.notification(notification, time.monotonic_ns())
             if now_ns >= next_status_ns:
-                ingestion.status(LinkState.STREAMING, now_ns)
+                ingestion.streaming_status(now_ns)
                 next_status_ns = now_ns + _STATUS_EVERY_NS
             stop.wait(period_s / 4)
         ingestion.status(LinkState.ENDED, time.monotonic_ns())
 
 
 if __name__ == "__main__":
-    ingest_virtual(read_settings(Path(sys.argv[1])), Stop())
+    run_process("ingestion", ingest_virtual)

@@ -36,7 +36,8 @@ class WindowMessage(Message, frozen=True, kw_only=True):
     ``[sample_start, sample_stop)`` counts samples at the bundle's rate since the stream began; ``[window_start_s,
     window_stop_s)`` is the sensor's own time. ``stretch`` counts pieces without a long gap. ``bridged_share`` and
     ``outlier_share`` are shares of the window's samples that were interpolated over a gap, or set to a limit.
-    ``latency_ms`` holds the stages passed so far; ``total`` is the age of the window's newest sample since arrival.
+    ``latency_ms`` holds the stages passed so far: ``link`` from the sensor to this host where its clock is known,
+    ``waiting`` in the ring, ``signal_path``, ``inference``; ``total`` is the time since the newest sample arrived.
     """
 
     stretch: int
@@ -80,6 +81,7 @@ class Decision(WindowMessage, frozen=True, kw_only=True):
 class Signal(Message, frozen=True, kw_only=True):
     """Every ``decimation``-th sample at the bundle's rate, for drawing: acc x y z in m/s², gyr x y z in rad/s."""
 
+    stretch: int
     sample_start: int
     decimation: int
     rate_hz: float
@@ -93,10 +95,12 @@ class Coefficients(WindowMessage, frozen=True, kw_only=True):
 
 
 class Health(Message, frozen=True, kw_only=True):
-    """How the stream is doing; counts since the stream began.
+    """How the stream is doing.
 
-    ``link`` is the state of the connection to the sensor. ``ring_lost`` counts records overwritten before they were
-    read. ``latency_median_ms`` and ``latency_p99_ms`` cover the last predictions, by stage.
+    Counts of packets and lost samples run since the stream began, those of samples, windows and decisions since this
+    publisher did (``boot_id``). ``link`` is the state of the connection to the sensor. ``ring_lost`` counts records
+    overwritten before they were read. ``latency_median_ms`` and ``latency_p99_ms`` cover the last predictions, by
+    stage.
     """
 
     link: str

@@ -37,7 +37,7 @@ class LinkCounts:
     n_packets: int = 0
     n_corrupt: int = 0
     n_duplicates: int = 0
-    n_lost_samples: int = 0
+    n_lost_samples: int | None = None  # None where only the samples themselves can tell
     n_reconnects: int = 0
     n_restarts: int = 0
     ring_lost: int = 0
@@ -96,6 +96,7 @@ class Pipeline:
         self._decimation = signal_decimation
         self._n_resampled = 0
         self._signal_start = 0
+        self._signal_stretch = -1
         self._signal: list[list[float]] = []
         self.latencies = StageLatencies()
         self.n_decisions = 0
@@ -105,22 +106,29 @@ class Pipeline:
         """Samples, gaps and windows so far."""
         return self._path.counts
 
-    def push(self, time_ns: NDArray[np.int64], samples: Samples, received_ns: int) -> None:
-        """``(n,)`` device times and ``(n, 6)`` samples that arrived at ``received_ns`` on the monotonic clock."""
+    def push(
+        self, time_ns: NDArray[np.int64], samples: Samples, received_ns: int, *, link_ms: float | None = None
+    ) -> None:
+        """``(n,)`` device times and ``(n, 6)`` samples that arrived at ``received_ns`` on the monotonic clock.
+
+        ``link_ms`` is how long the last of them was on its way to this host, where its clock is known.
+        """
         begin_ns = time.monotonic_ns()
-        self._process(self._path.push(time_ns, samples), received_ns, begin_ns)
+        self._process(self._path.push(time_ns, samples), received_ns, begin_ns, link_ms)
 
     def finish(self) -> None:
         """The stream ends, or the sensor began anew: what comes next does not connect to what came before."""
         begin_ns = time.monotonic_ns()
-        self._process(self._path.finish(), begin_ns, begin_ns)
+        self._process(self._path.finish(), begin_ns, begin_ns, None)
+        self._send_signal()
 
-    def _process(self, windows: list[Window], received_ns: int, begin_ns: int) -> None:
-        signal_path_ms = (time.monotonic_ns() - begin_ns) / 1e6
-        waiting_ms = (begin_ns - received_ns) / 1e6
+    def _process(self, windows: list[Window], received_ns: int, begin_ns: int, link_ms: float | None) -> None:
+        latency_ms = {} if link_ms is None else {"link": link_ms}
+        latency_ms["waiting"] = (begin_ns - received_ns) / 1e6
+        latency_ms["signal_path"] = (time.monotonic_ns() - begin_ns) / 1e6
         self._draw_signal()
         for window in windows:
-            self._classify(window, {"waiting": waiting_ms, "signal_path": signal_path_ms}, received_ns)
+            self._classify(window, latency_ms, received_ns)
 
     def _classify(self, window: Window, latency_ms: dict[str, float], received_ns: int) -> None:
         labels = self._manifest.labels
@@ -181,17 +189,25 @@ class Pipeline:
 
     def _draw_signal(self) -> None:
         for piece in self._path.latest:
+            if piece.stretch != self._signal_stretch:
+                self._send_signal()  # a message never reaches over a gap
+                self._signal_stretch = piece.stretch
             first = -self._n_resampled % self._decimation
             points = piece.samples[first :: self._decimation].tolist()
             if points and not self._signal:
                 self._signal_start = self._n_resampled + first
             self._signal += points
             self._n_resampled += len(piece.samples)
-        if len(self._signal) < _SIGNAL_POINTS:
+        if len(self._signal) >= _SIGNAL_POINTS:
+            self._send_signal()
+
+    def _send_signal(self) -> None:
+        if not self._signal:
             return
         self._sink(
             Signal(
                 sensor=self._sensor,
+                stretch=self._signal_stretch,
                 sample_start=self._signal_start,
                 decimation=self._decimation,
                 rate_hz=self._manifest.sample_rate_hz,
@@ -220,7 +236,9 @@ class Pipeline:
             n_restarts=link.n_restarts,
             ring_lost=link.ring_lost,
             n_samples=counts.n_samples,
-            n_lost_samples=max(link.n_lost_samples, counts.n_bridged_samples + counts.n_long_gap_samples),
+            n_lost_samples=counts.n_bridged_samples + counts.n_long_gap_samples
+            if link.n_lost_samples is None
+            else link.n_lost_samples,
             n_bridged_samples=counts.n_bridged_samples,
             n_long_gaps=counts.n_long_gaps,
             n_windows=counts.n_windows,

@@ -15,7 +15,7 @@ from edge.messages import Decision, Health, Message, Prediction, determined
 from edge.model import Classifier
 from edge.pipeline import LinkCounts, Pipeline
 from edge.sources.recording import Recording
-from edge.stream.resample import MAX_RATE_HZ, MIN_RATE_HZ
+from edge.stream.resample import MAX_RATE_HZ, MIN_RATE_HZ, RELIABLE_RATE_HZ
 
 # Pieces in which a recording is handed on: short enough that a view moves smoothly, long enough to cost little.
 _PIECE_S: Final = 0.05
@@ -55,13 +55,17 @@ class ReplayResult:
         ]
 
 
-def check_fits(recording: Recording, bundle: Bundle) -> None:
-    """`RecordingError` where the recording is none that the bundle's model may see."""
+def check_fits(recording: Recording, bundle: Bundle, *, low_rate: bool = False) -> None:
+    """`RecordingError` where the recording is none that the bundle's model may see; ``low_rate`` insists on one."""
     manifest = bundle.manifest
     if not MIN_RATE_HZ <= recording.rate_hz <= MAX_RATE_HZ:
         raise RecordingError(
-            f"{recording.path}: {recording.rate_hz:g} Hz is outside {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz: below, foot "
-            "strikes are lost; record at another rate, or name the true one with --rate-hz"
+            f"{recording.path}: {recording.rate_hz:g} Hz cannot be resampled: {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz can"
+        )
+    if recording.rate_hz < RELIABLE_RATE_HZ and not low_rate:
+        raise RecordingError(
+            f"{recording.path}: at {recording.rate_hz:g} Hz, below {RELIABLE_RATE_HZ:g}, foot strikes are lost: record "
+            "faster, or insist with --low-rate"
         )
     if recording.frame != manifest.frame:
         raise RecordingError(
@@ -87,13 +91,14 @@ def replay(
     on_progress: Callable[[float], object] = lambda _: None,
     coefficients: bool = False,
     signal_decimation: int = 4,
+    low_rate: bool = False,
 ) -> ReplayResult:
     """Stream a recording through the pipeline at ``speed`` × real time, or, with None, as fast as it goes.
 
     ``sink`` takes every message; ``wait(seconds)`` passes the time between pieces; ``on_progress`` is told the
     seconds of signal done.
     """
-    check_fits(recording, bundle)
+    check_fits(recording, bundle, low_rate=low_rate)
     last_decision: list[Decision] = []
 
     def keep_last(message: Message) -> None:

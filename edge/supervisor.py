@@ -20,17 +20,20 @@ import msgspec
 from edge.config import Config
 from edge.errors import FrailedgeError
 from edge.ring import create_ring, open_doorbell, runtime_dir
-from edge.run_settings import RunSettings
+from edge.run_settings import FAILED_FOR_GOOD, RunSettings
 
 INGEST: Final = "ingest"
 INFER: Final = "infer"
 # A process that dies at once again is not started over and over at full speed.
 _RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
-_END_WITHIN_S: Final = 5.0
+# One that lived as long as this is not the one that kept dying: the count towards `max_restarts` begins anew.
+_HEALTHY_AFTER_S: Final = 60.0
+_INGEST_ENDS_WITHIN_S: Final = 2.0
+_INFER_ENDS_WITHIN_S: Final = 1.5
 
 
 class ProcessFailedError(FrailedgeError):
-    """A process of the run died more often than `live.max_restarts` allows."""
+    """A process of the run cannot go on; its own message stands above on standard error."""
 
 
 class Supervisor:
@@ -38,34 +41,35 @@ class Supervisor:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._folder = Path(tempfile.mkdtemp(prefix="run-", dir=runtime_dir()))
-        self._ring = self._folder / "ring"
-        self._doorbell = open_doorbell()
-        create_ring(self._ring, slots=config.live.ring_slots)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._started_s: dict[str, float] = {}
         self._restart_at_s: dict[str, float] = {}
-        self.n_restarts = dict.fromkeys((INGEST, INFER), 0)
+        self._n_recent = dict.fromkeys((INGEST, INFER), 0)
+        self.n_restarts = 0
         self._is_ending = False
+        self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._start(INFER)
-        self._start(INGEST)
+        with contextlib.ExitStack() as stack:
+            base = runtime_dir()
+            _remove_abandoned(base)
+            self._folder = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=base))
+            stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            self._ring = self._folder / "ring"
+            self._doorbell = open_doorbell()
+            stack.callback(os.close, self._doorbell)
+            create_ring(self._ring, slots=self._config.live.ring_slots)
+            stack.callback(self._kill_all)
+            self._start(INFER)
+            self._start(INGEST)
+            self._cleanup = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        os.close(self._doorbell)
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def pid_of(self, name: str) -> int:
-        """Process id of `INGEST` or `INFER`."""
-        return self._processes[name].pid
+        self._cleanup.close()
 
     def check(self) -> None:
-        """Restart what died; to be called a few times a second. `ProcessFailedError` when it dies too often."""
+        """Restart what died; to be called a few times a second. `ProcessFailedError` where that would be in vain."""
         if self._is_ending:
             return
         for name, process in self._processes.items():
@@ -80,45 +84,78 @@ class Supervisor:
 
     def end(self) -> None:
         """Ingestion stops first and says so in the ring; inference reads to the end, publishes its last and leaves."""
+        if self._is_ending:
+            return
         self._is_ending = True
-        self._send(INGEST, signal.SIGTERM)
-        deadline_s = time.monotonic() + _END_WITHIN_S
-        self._wait(INGEST, deadline_s)
-        self._wait(INFER, deadline_s)
+        ingest, infer = self._processes[INGEST], self._processes[INFER]
+        _terminate(ingest)
+        _wait(ingest, _INGEST_ENDS_WITHIN_S)
+        if ingest.returncode != 0:
+            _terminate(infer)  # killed before it could say so in the ring
+        if not _wait(infer, _INFER_ENDS_WITHIN_S):
+            _terminate(infer)
+            _wait(infer, _INFER_ENDS_WITHIN_S)
+        self._kill_all()
 
     @property
     def has_ended(self) -> bool:
-        """Whether both processes are gone."""
-        return all(process.poll() is not None for process in self._processes.values())
+        """Whether both processes are gone for good."""
+        return self._is_ending and all(process.poll() is not None for process in self._processes.values())
 
     def _plan_restart(self, name: str, status: int) -> None:
-        n_before = self.n_restarts[name]
-        if n_before >= self._config.live.max_restarts:
+        if status == FAILED_FOR_GOOD:
+            raise ProcessFailedError(f"the {name} process gave up: see its message above")
+        if time.monotonic() - self._started_s[name] > _HEALTHY_AFTER_S:
+            self._n_recent[name] = 0
+        n_recent = self._n_recent[name]
+        if n_recent >= self._config.live.max_restarts:
             raise ProcessFailedError(
-                f"the {name} process ended {n_before + 1} times, last with status {status}; its message stands above"
+                f"the {name} process died {n_recent + 1} times in a row, last with status {status}"
             )
         print(f"frailedge: the {name} process ended with status {status}; restarting it", file=sys.stderr)
-        delay_s = _RESTART_DELAYS_S[min(n_before, len(_RESTART_DELAYS_S) - 1)]
+        delay_s = _RESTART_DELAYS_S[min(n_recent, len(_RESTART_DELAYS_S) - 1)]
         self._restart_at_s[name] = time.monotonic() + delay_s
-        self.n_restarts[name] += 1
+        self._n_recent[name] += 1
+        self.n_restarts += 1
 
     def _start(self, name: str) -> None:
         settings = RunSettings(
-            config=self._config, ring=str(self._ring), doorbell=self._doorbell, n_restarts=self.n_restarts[INFER]
+            config=self._config,
+            ring=str(self._ring),
+            doorbell=self._doorbell,
+            supervisor_pid=os.getpid(),
+            n_restarts=self.n_restarts,
         )
         path = self._folder / f"{name}.json"
         path.write_bytes(msgspec.json.encode(settings))
+        self._started_s[name] = time.monotonic()
         self._processes[name] = subprocess.Popen(
             [sys.executable, "-m", f"edge.{name}", str(path)], pass_fds=(self._doorbell,), start_new_session=True
         )
 
-    def _send(self, name: str, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._processes[name].send_signal(number)
+    def _kill_all(self) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
-    def _wait(self, name: str, deadline_s: float) -> None:
-        try:
-            self._processes[name].wait(max(0.0, deadline_s - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._processes[name].kill()
-            self._processes[name].wait()
+
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _remove_abandoned(base: Path) -> None:
+    """Folders of runs whose supervisor was killed and could not clean up."""
+    for folder in base.glob("run-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)

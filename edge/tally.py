@@ -38,7 +38,12 @@ class Tally:
         self._parts = [_Part(_name(virtual.walker))]
         if virtual.then:
             self._parts.append(_Part(_name(virtual.then)))
-        self._health: Health | None = None
+        self._healths: dict[str, Health] = {}
+
+    @property
+    def has_health(self) -> bool:
+        """Whether the run ever said how it was doing."""
+        return bool(self._healths)
 
     def title(self) -> str:
         """Says who walks."""
@@ -50,7 +55,7 @@ class Tally:
     def take(self, message: Message) -> None:
         """Note a message."""
         if isinstance(message, Health):
-            self._health = message
+            self._healths[message.boot_id] = message
         elif isinstance(message, Decision):
             part = self._parts[min(int(message.window_stop_s > self._change_s), len(self._parts) - 1)]
             part.decided[message.label or "none"] += 1
@@ -60,16 +65,21 @@ class Tally:
         """Lines for the end of a run."""
         lines = [f"Summary of {took_s:.0f} s, model {manifest.name}, trained on {manifest.training.trained_on}:"]
         lines += [part.line(manifest.labels) for part in self._parts]
-        health = self._health
-        if health is None:
+        lives = list(self._healths.values())
+        if not lives:
             lines.append("  nothing was published: the sensor or the inference process never got going")
         else:
+            health = lives[-1]  # counts of the link run on when inference is restarted, those of windows begin anew
+            n_windows, n_decisions = sum(life.n_windows for life in lives), sum(life.n_decisions for life in lives)
+            n_refused = sum(life.n_windows_refused for life in lives)
+            n_samples = sum(life.n_samples for life in lives)
+            n_bridged = sum(life.n_bridged_samples for life in lives)
             median_ms, p99_ms = health.latency_median_ms, health.latency_p99_ms
             age = f"{median_ms['total']:.0f} ms, p99 {p99_ms['total']:.0f} ms" if "total" in median_ms else "unknown"
             lines += [
-                f"  {health.n_windows} windows, {health.n_decisions} decisions; {health.n_windows_refused} refused",
-                f"  {health.n_packets} packets, {health.n_samples} samples, {health.n_lost_samples} lost "
-                f"({health.n_bridged_samples} bridged), {health.n_corrupt} corrupt and {health.n_duplicates} duplicate "
+                f"  {n_windows} windows, {n_decisions} decisions, {n_refused} windows refused for gaps",
+                f"  {health.n_packets} packets, {n_samples} samples, {health.n_lost_samples} lost "
+                f"({n_bridged} bridged), {health.n_corrupt} corrupt and {health.n_duplicates} duplicate "
                 f"packets, {health.ring_lost} records lost in the ring, {n_restarts} restarts",
                 f"  age of the newest sample when its prediction left: median {age}",
             ]

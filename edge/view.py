@@ -58,3 +58,4 @@ def _receive(subscriber: Subscriber, until_s: float, board: Board, on_message: C
         if message is not None:
             board.take(message)
             on_message(message)
+    board.n_missed = subscriber.n_missed

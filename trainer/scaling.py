@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import DatasetError
 from firmware_bridge.channels import N_CHANNELS, Samples
 
 # The paper removes outliers and does not say how. Beyond the outermost 0.02 % on either side lie the saturated and
@@ -44,7 +45,7 @@ def learn_scaling(people: Iterable[Samples], *, seed: int) -> Scaling:
     inside = np.clip(everything, lower, upper)
     deviation = inside.std(axis=0)
     if len(deviation) != N_CHANNELS or not np.all(deviation > 0):
-        raise ValueError("a channel never changes: there is nothing to scale")
+        raise DatasetError("a channel never changes in all training people: these are no recordings of walking")
     lower, upper, mean, deviation = (
         values.astype(np.float32) for values in (lower, upper, inside.mean(axis=0), deviation)
     )

@@ -49,8 +49,3 @@ def main() -> None:
     except FrailedgeError as error:
         print(f"frailedge: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
-        sys.exit(141)

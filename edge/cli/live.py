@@ -18,6 +18,9 @@ from edge.supervisor import Supervisor
 from edge.tally import Tally
 from edge.view import show
 
+# Both processes are up long before, on a Pi too: a run that published nothing by then has failed.
+_STARTED_AFTER_S = 20.0
+
 
 def command(
     virtual: Annotated[
@@ -74,13 +77,13 @@ def command(
 
 
 def _run(config: Config, duration_s: float | None) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
     # What the user can have got wrong is found here, in one process, before two others are started.
     VirtualFoot(config.virtual)
-    checked, _ = open_model(config.model)
+    manifest = open_model(config.model)[0].manifest
     Publisher(config.publish.endpoint).close()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
     tally = Tally(config.virtual)
     begin_s = time.monotonic()
     prefixes = [f"{topic}/{config.live.sensor}/" for topic in ("prediction", "decision", "signal", "health")]
@@ -95,7 +98,10 @@ def _run(config: Config, duration_s: float | None) -> None:
                 return supervisor.has_ended
 
             show(subscriber, title=tally.title(), is_over=is_over, on_message=tally.take)
-            n_restarts = sum(supervisor.n_restarts.values())
+            n_restarts = supervisor.n_restarts
     finally:
         subscriber.close()
-    sys.stdout.write("\n".join(tally.summary(checked.manifest, time.monotonic() - begin_s, n_restarts)) + "\n")
+    took_s = time.monotonic() - begin_s
+    sys.stdout.write("\n".join(tally.summary(manifest, took_s, n_restarts)) + "\n")
+    if not tally.has_health and took_s > _STARTED_AFTER_S:
+        raise typer.Exit(1)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge.bus import Publisher
 from edge.cli import options as opt
+from edge.config import check_sensor_name
 from edge.errors import ConfigError
 from edge.messages import Decision, Message
 from edge.opening import open_model
@@ -35,6 +36,9 @@ def command(
         str | None, typer.Option("--axes", help="Sensor axes that point to toe, left and up, like x,-z,y.")
     ] = None,
     speed: Annotated[str, typer.Option("--speed", help="1 (real time), any factor, or max.")] = "1",
+    low_rate: Annotated[
+        bool, typer.Option("--low-rate", help="Insist on a recording below 50 Hz, where foot strikes are lost.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON a decision on standard output.")] = False,
     publish: Annotated[bool, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ.")] = True,
     name: Annotated[
@@ -52,10 +56,9 @@ def command(
 ) -> None:
     """Replay recorded walks through the signal path and the model, and publish the results."""
     factor = _factor(speed)
-    if side not in (None, "left", "right"):
-        raise ConfigError(f"--side {side}: choose left or right")
-    if name is not None and (not name or "/" in name):
-        raise ConfigError(f"--name {name!r}: a sensor's name is not empty and holds no slash")
+    if name is not None:
+        check_sensor_name("--name", name)
+    names = _topic_names(files, side, name)
     in_force = opt.configured(
         config,
         model__bundle=bundle,
@@ -81,7 +84,7 @@ def command(
             queue_messages=in_force.publish.queue_messages,
         )
     try:
-        for path in files:
+        for path, topic_name in zip(files, names, strict=True):
             recording = read_recording(path, sensor=sensor, side=side, rate_hz=rate_hz, units=units, axes=axes)
             for statement in recording.statements:
                 log.print(f"{path.name}: {statement}")
@@ -90,8 +93,9 @@ def command(
                     recording,
                     checked,
                     classifier,
-                    sensor=name or _topic_name(path, side),
+                    sensor=topic_name,
                     speed=factor,
+                    low_rate=low_rate,
                     sink=_sink(publisher, json),
                     wait=publisher.serve if publisher else time.sleep,
                     on_progress=on_progress,
@@ -117,9 +121,15 @@ def _factor(speed: str) -> float | None:
     return factor
 
 
-def _topic_name(path: Path, side: str | None) -> str:
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem) or "recording"
-    return stem if side is None else f"{stem}-{side}"
+def _topic_names(files: list[Path], side: str | None, name: str | None) -> list[str]:
+    """A name for each file, no two alike: numbered where files or ``--name`` would make them so."""
+    names: list[str] = []
+    for path in files:
+        base = name or re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-")[:56] or "recording"
+        base = base if side is None or name else f"{base}-{side}"
+        n_before = sum(other == base or other.startswith(f"{base}.") for other in names)
+        names.append(base if not n_before else f"{base}.{n_before + 1}")
+    return names
 
 
 def _sink(publisher: Publisher | None, json: bool) -> Callable[[Message], None]:

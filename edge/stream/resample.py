@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from firmware_bridge.channels import N_CHANNELS, Samples
 
-MIN_RATE_HZ: Final = 50.0
+MIN_RATE_HZ: Final = 20.0
+RELIABLE_RATE_HZ: Final = 50.0
+"""Below it foot strikes are lost: sources refuse such a sensor unless the user insists."""
 MAX_RATE_HZ: Final = 500.0
 
 # Windowed-sinc interpolation (J. O. Smith, "Digital Audio Resampling"): zero crossings on each side of the centre.

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from edge.board import RESEARCH_ONLY, STALE_AFTER_S, Board
-from edge.messages import Decision
+from edge.messages import Decision, Health
 from tests.edge.test_messages import EXAMPLES
 
 NOW_S = 1_000.0
@@ -31,6 +31,14 @@ def drawn(made: Board, now_s: float = NOW_S) -> str:
 )
 def test_a_stream_is_stale_by_the_age_of_its_newest_message(age_s: float, state: str) -> None:
     assert board(age_s).streams["left"].freshness(NOW_S) == state
+
+
+def test_a_publisher_that_lives_without_samples_says_no_signal() -> None:
+    made = board(age_s=5.0)
+    health = next(message for message in EXAMPLES if isinstance(message, Health))
+    made.take(msgspec.structs.replace(health, boot_id="00ff", time_s=NOW_S))
+    assert made.streams["left"].freshness(NOW_S) == "no signal"
+    assert "NO SIGNAL for 5.0 s" in drawn(made)
 
 
 def test_old_messages_in_an_unbroken_sequence_are_stale_all_the_same() -> None:

@@ -14,7 +14,7 @@ from edge.messages import Message, Signal
 
 
 def signal(sensor: str, start: int) -> Signal:
-    return Signal(sensor=sensor, sample_start=start, decimation=4, rate_hz=104.0, samples=[[0.0] * 6])
+    return Signal(sensor=sensor, stretch=0, sample_start=start, decimation=4, rate_hz=104.0, samples=[[0.0] * 6])
 
 
 @pytest.fixture
@@ -83,6 +83,15 @@ def test_sequences_count_by_topic(publisher: Publisher) -> None:
     assert {message.boot_id for message in sent} == {publisher.boot_id}
 
 
+def test_an_ipc_address_in_use_is_refused_and_its_publisher_goes_on(publisher: Publisher, endpoint: str) -> None:
+    with pytest.raises(PublishError, match="something publishes there already"):
+        Publisher(endpoint)
+    publisher.send(signal("left", 3))
+    subscriber = Subscriber(endpoint, ["signal/"])
+    assert starts(publisher, subscriber, 1) == [3]
+    subscriber.close()
+
+
 def test_a_subscriber_goes_on_with_a_restarted_publisher(endpoint: str) -> None:
     subscriber = Subscriber(endpoint, ["signal/"])
     boots = []
@@ -104,7 +113,8 @@ def test_holes_in_the_sequence_are_counted_and_strangers_survived(endpoint: str)
     raw.bind(endpoint)
     subscriber = Subscriber(endpoint, [""])
     payload = (
-        b'{"sensor":"a","sequence":%d,"sample_start":%d,"decimation":4,"rate_hz":104.0,"samples":[],"boot_id":"b"}'
+        b'{"sensor":"a","boot_id":"b","sequence":%d,"stretch":0,"sample_start":%d,"decimation":4,'
+        b'"rate_hz":104.0,"samples":[]}'
     )
     got = None
     while got is None:  # PUB drops what it sends before the subscription has arrived
@@ -125,7 +135,10 @@ def test_holes_in_the_sequence_are_counted_and_strangers_survived(endpoint: str)
 def test_an_occupied_port_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = occupied.getsockname()[1]
-        with pytest.raises(PublishError, match=f"cannot publish at tcp://127.0.0.1:{port}.*--endpoint"):
+        with pytest.raises(
+            PublishError,
+            match=f"cannot publish at tcp://127.0.0.1:{port}: something publishes there already.*--endpoint",
+        ):
             Publisher(f"tcp://127.0.0.1:{port}")
 
 
@@ -135,7 +148,20 @@ def test_an_address_beyond_this_machine_is_refused_with_the_way_round(endpoint: 
         check_loopback(endpoint)
 
 
-@pytest.mark.parametrize("endpoint", ["", "5556", "tcp://127.0.0.1", "udp://127.0.0.1:1", "tcp://127.0.0.1:port"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "",
+        "5556",
+        "tcp://127.0.0.1",
+        "udp://127.0.0.1:1",
+        "tcp://127.0.0.1:port",
+        "tcp://127.0.0.1:0",
+        "tcp://[::1",
+        "ipc://",
+        "inproc://x",
+    ],
+)
 def test_what_is_no_address_is_refused(endpoint: str) -> None:
     with pytest.raises(PublishError, match="write it like"):
         check_loopback(endpoint)

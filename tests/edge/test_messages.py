@@ -56,7 +56,7 @@ EXAMPLES: list[Message] = [
         held_s=0.0,
     ),
     Coefficients(**ABOUT, coefficients=[[0.5, 1.5]] * 6),  # type: ignore[arg-type]
-    Signal(sensor="left", sample_start=0, decimation=4, rate_hz=104.0, samples=[[0.0] * 6]),
+    Signal(sensor="left", stretch=0, sample_start=0, decimation=4, rate_hz=104.0, samples=[[0.0] * 6]),
     Health(
         sensor="left",
         link="streaming",
@@ -108,8 +108,8 @@ def test_a_message_is_what_its_printed_schema_says(message: Message) -> None:
 
 
 def test_a_topic_ends_in_a_slash_so_that_names_that_begin_alike_stay_apart() -> None:
-    one = Signal(sensor="subj1", sample_start=0, decimation=4, rate_hz=104.0, samples=[])
-    ten = Signal(sensor="subj10", sample_start=0, decimation=4, rate_hz=104.0, samples=[])
+    one = Signal(sensor="subj1", stretch=0, sample_start=0, decimation=4, rate_hz=104.0, samples=[])
+    ten = Signal(sensor="subj10", stretch=0, sample_start=0, decimation=4, rate_hz=104.0, samples=[])
     assert topic_of(one) == b"signal/subj1/"
     assert not topic_of(ten).startswith(topic_of(one))
 

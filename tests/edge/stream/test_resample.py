@@ -87,7 +87,7 @@ def test_a_sensor_a_little_off_its_nominal_rate_keeps_its_own_time() -> None:
     assert np.abs(piece.samples[20:-20] - expected[20:-20]).max() < 2e-3
 
 
-@pytest.mark.parametrize("rate_hz", [10.0, 49.9, 501.0])
+@pytest.mark.parametrize("rate_hz", [10.0, 19.9, 501.0])
 def test_rates_out_of_range_are_refused(rate_hz: float) -> None:
     with pytest.raises(ValueError, match="rate_in_hz"):
         Resampler(rate_hz, RATE_OUT_HZ, GAP_MS)
