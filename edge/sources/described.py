@@ -4,7 +4,6 @@ The TOML file says where the columns are, in which units and axes, and where tim
 but separator and decimal sign, and a file that fits no layout is refused with what was seen.
 """
 
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -158,7 +157,6 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
         statements.append(f"line {table.cut_off_line}, the last, ends too early and was left out")
     return Recording(
         path=path,
-        sensor=re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) + ("" if side_name == "one foot" else f"-{side_name}"),
         rate_hz=rate_hz,
         time_ns=time_ns,
         samples=_to_si(values, sensor_file, columns).astype(np.float32),

@@ -5,7 +5,6 @@ and refused by the name of the option to give where it is not certain. The frame
 turned but by ``--axes``.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -93,7 +92,6 @@ def read_gstride(path: Path, overrides: Overrides, person: Person | None = None)
     statements += found
     return Recording(
         path=path,
-        sensor=re.sub(r"[^A-Za-z0-9_-]", "_", path.stem),
         rate_hz=rate_hz,
         time_ns=time_ns,
         samples=samples.astype(np.float32),

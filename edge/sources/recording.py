@@ -23,7 +23,6 @@ class Recording:
     """
 
     path: Path
-    sensor: str
     rate_hz: float
     time_ns: NDArray[np.int64]
     samples: Samples

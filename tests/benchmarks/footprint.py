@@ -1,6 +1,6 @@
 """What the inference process costs beside `import tensorflow`: peak memory and time to start, in alternating rounds.
 
-The first is a whole process that loads the shipped bundle, classifies ten windows and publishes; the second only
+The first is a whole process that loads the shipped bundle, opens its socket and classifies ten windows; the second only
 imports TensorFlow. Where TensorFlow is not installed there is nothing to compare with, and it says so.
 """
 
@@ -11,12 +11,16 @@ import subprocess
 import sys
 import time
 
+from tests.edge.cli.run import free_endpoint
+
 ROUNDS = 3
 EDGE = """
 import numpy as np
 import edge.infer
 from edge.config import ModelConfig
+from edge.bus import Publisher
 from edge.opening import open_model
+publisher = Publisher({endpoint!r})
 bundle, classifier = open_model(ModelConfig())
 for _ in range(10):
     classifier.predict(np.zeros((bundle.manifest.wavelet.n_coefficients, 6), np.float32))
@@ -38,7 +42,8 @@ def main() -> None:
     if importlib.util.find_spec("tensorflow") is None:
         print("footprint: TensorFlow is not installed, nothing to compare with")
         return
-    pairs = [(measure(EDGE), measure("import tensorflow")) for _ in range(ROUNDS)]
+    edge_code = EDGE.format(endpoint=free_endpoint())
+    pairs = [(measure(edge_code), measure("import tensorflow")) for _ in range(ROUNDS)]
     memory = statistics.median(tf[1] / edge[1] for edge, tf in pairs)
     start = statistics.median(tf[0] / edge[0] for edge, tf in pairs)
     edge_mib = statistics.median(edge[1] for edge, _ in pairs)

@@ -4,6 +4,7 @@ Both run the same variant on the same runtime in alternating rounds of one proce
 """
 
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -22,11 +23,12 @@ ROUNDS, WALK_S, RATE_HZ = 5, 60.0, 104.0
 BAR = 0.85
 
 
-def main() -> None:
-    """Print one line a variant."""
+def main() -> bool:
+    """Print one line a variant; whether the shipped default meets the bar."""
+    is_met = True
     samples = walk(read_walker(walker_path("robust")), duration_s=WALK_S, rate_hz=RATE_HZ, seed=1)
     time_ns = np.rint(np.arange(len(samples)) * 1e9 / RATE_HZ).astype(np.int64)
-    recording = Recording(Path("virtual"), "virtual", RATE_HZ, time_ns, samples, "included")
+    recording = Recording(Path("virtual"), RATE_HZ, time_ns, samples, "included")
     publisher = Publisher(free_endpoint())
     for variant in ("int8", "dynamic"):
         bundle, classifier = open_model(ModelConfig(variant=variant))
@@ -54,8 +56,10 @@ def main() -> None:
             f"({min(ratios):.2f} to {max(ratios):.2f}; bar {BAR}: {'met' if ratio >= BAR else 'MISSED'}), "
             f"{statistics.median(times_real):.0f} × real time"
         )
+        is_met = is_met and (variant != bundle.manifest.default_variant or ratio >= BAR)
     publisher.close()
+    return is_met
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(not main())
