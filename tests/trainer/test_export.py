@@ -111,7 +111,7 @@ def test_a_model_trained_on_people_is_not_called_a_demonstration(exported: Bundl
 def test_a_bar_that_is_missed_leaves_nothing_behind(trained: tuple[Any, Any, History], tmp_path: Path) -> None:
     network, calibration, history = trained
     few = LabelledWindows(TEST.coefficients[:300], TEST.label_index[:300], TEST.person_ids[:300])
-    with pytest.raises(TrainingError, match="variant int8: agreement was measured over 300 windows"):
+    with pytest.raises(TrainingError, match="the people held out give 300 windows"):
         export_bundle(tmp_path / "bundle", draft(), network, calibration=calibration, test=few, history=history)
     # Calibrated on windows a hundred times too small, int8 can't hold the signal.
     with pytest.raises(TrainingError, match="variant int8"):
