@@ -1,0 +1,183 @@
+"""All windows of a dataset, as places in one long array of samples at the bundle's rate.
+
+A dataset goes in; windows come out by their index, raw in SI units or as the coefficients that the edge would compute
+of them, bit for bit. Each sample is kept once however many windows hold it, and nothing that is learned (limits,
+scaler) is in here, so that one store serves every fold. On disk it is a folder of arrays that worker processes map.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pywt
+from numpy.typing import NDArray
+
+from edge.errors import DatasetError
+from edge.sources.recording import Gravity
+from edge.stream.preprocess import WAVELET, SignalSpec, clean_and_scale
+from edge.stream.resample import resample_all
+from firmware_bridge.channels import N_CHANNELS, Samples
+from trainer.datasets.dataset import Dataset
+from trainer.train_config import SignalConfig
+
+_ARRAYS: Final = ("samples", "start", "walk", "piece_start", "piece_stop", "piece_walk", "walk_subject", "label_index")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStore:
+    """``n`` windows of people; every index array is int64.
+
+    ``samples`` has shape ``(n_samples, 6)``: SI units, foot frame, at ``rate_hz``. ``start`` and ``walk``, both
+    ``(n,)``: where a window begins in ``samples``, and of which walk it is. ``piece_*``, ``(n_pieces,)``: the stretches
+    without a long gap, half-open, and their walk. ``walk_subject`` ``(n_walks,)`` and ``label_index`` ``(n_subjects,)``.
+    """
+
+    labels: tuple[str, ...]
+    subject_ids: tuple[str, ...]
+    walk_names: tuple[str, ...]
+    walk_devices: tuple[str, ...]
+    subject_traits: tuple[dict[str, str], ...]
+    gravity: Gravity
+    rate_hz: float
+    window_samples: int
+    samples: Samples
+    start: NDArray[np.int64]
+    walk: NDArray[np.int64]
+    piece_start: NDArray[np.int64]
+    piece_stop: NDArray[np.int64]
+    piece_walk: NDArray[np.int64]
+    walk_subject: NDArray[np.int64]
+    label_index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def subject(self) -> NDArray[np.int64]:
+        """The subject of each window, ``(n,)``."""
+        return self.walk_subject[self.walk]
+
+    def person_ids(self, windows: NDArray[np.int64]) -> NDArray[np.str_]:
+        """The ID of each window's person, ``(len(windows),)``."""
+        return np.array(self.subject_ids)[self.subject[windows]]
+
+    def labels_of(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The class index of each window, ``(len(windows),)``."""
+        return self.label_index[self.subject[windows]]
+
+    def raw(self, windows: NDArray[np.int64]) -> Samples:
+        """Windows as measured: ``(len(windows), window_samples, 6)`` float32, SI units."""
+        places = self.start[windows][:, np.newaxis] + np.arange(self.window_samples)
+        raw: Samples = self.samples[places]
+        return raw
+
+    def samples_of_subject(self, subject: int) -> Samples:
+        """All samples of a person ``(n, 6)``, stretch after stretch."""
+        own = np.flatnonzero(self.walk_subject[self.piece_walk] == subject)
+        return np.concatenate([self.samples[self.piece_start[i] : self.piece_stop[i]] for i in own])
+
+    def pieces_of_walk(self, walk: int) -> list[Samples]:
+        """The stretches of a walk, each ``(n, 6)``."""
+        own = np.flatnonzero(self.piece_walk == walk)
+        return [self.samples[self.piece_start[i] : self.piece_stop[i]] for i in own]
+
+    def save(self, folder: Path) -> None:
+        """Write the store into a new folder."""
+        folder.mkdir(parents=True)
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        texts = {
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in _ARRAYS
+        }
+        (folder / "store.json").write_text(json.dumps(texts), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "WindowStore":
+        """Map a store that `save` wrote."""
+        texts = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        texts = {name: tuple(value) if isinstance(value, list) else value for name, value in texts.items()}
+        return cls(**texts, **{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS})
+
+
+def coefficients_of(raw: Samples, spec: SignalSpec) -> NDArray[np.float32]:
+    """What the edge computes of each raw window: ``(n, window_samples, 6)`` to ``(n, n_coefficients, 6)`` float32."""
+    scaled, _ = clean_and_scale(raw.reshape(-1, N_CHANNELS), spec)
+    parts = pywt.wavedec(scaled.reshape(raw.shape), WAVELET, level=spec.wavelet_level, axis=1)
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def build_store(
+    dataset: Dataset, signal: SignalConfig, progress: Callable[[str, int, int], None] | None = None
+) -> WindowStore:
+    """Resample every walk and find its windows, as `edge.stream` does; `DatasetError` where a person has none."""
+    samples: list[Samples] = []
+    start, walk = [], []
+    pieces: list[tuple[int, int, int]] = []
+    n_samples = n_walks = 0
+    walk_subject: list[int] = []
+    for subject_index, subject in enumerate(dataset.subjects):
+        n_before = len(start)
+        for item in subject.walks:
+            recording = item.recording
+            for piece in resample_all(
+                recording.time_ns,
+                recording.samples,
+                rate_in_hz=recording.rate_hz,
+                rate_out_hz=signal.sample_rate_hz,
+                max_bridged_gap_ms=signal.max_bridged_gap_ms,
+            ):
+                samples.append(piece.samples)
+                pieces.append((n_samples, n_samples + len(piece.samples), n_walks))
+                firsts = window_starts(piece.bridged, signal)
+                start += (n_samples + firsts).tolist()
+                walk += [n_walks] * len(firsts)
+                n_samples += len(piece.samples)
+            walk_subject.append(subject_index)
+            n_walks += 1
+        if len(start) == n_before:
+            raise DatasetError(f"{subject.walks[0].recording.path}: not one window; leave {subject.id} out")
+        if progress is not None:
+            progress(subject.id, subject_index + 1, len(dataset.subjects))
+    places = np.array(pieces, np.int64)
+    return WindowStore(
+        labels=dataset.labels,
+        subject_ids=tuple(subject.id for subject in dataset.subjects),
+        walk_names=tuple(item.name for subject in dataset.subjects for item in subject.walks),
+        walk_devices=tuple(item.device for subject in dataset.subjects for item in subject.walks),
+        subject_traits=tuple(dict(subject.traits) for subject in dataset.subjects),
+        gravity=dataset.gravity,
+        rate_hz=signal.sample_rate_hz,
+        window_samples=signal.window_samples,
+        samples=np.concatenate(samples),
+        start=np.array(start, np.int64),
+        walk=np.array(walk, np.int64),
+        piece_start=places[:, 0],
+        piece_stop=places[:, 1],
+        piece_walk=places[:, 2],
+        walk_subject=np.array(walk_subject, np.int64),
+        label_index=np.array([dataset.labels.index(subject.label) for subject in dataset.subjects], np.int64),
+    )
+
+
+def window_starts(bridged: NDArray[np.bool_], signal: SignalConfig) -> NDArray[np.int64]:
+    """Where the windows of a stretch begin: every hop, without those that hold too many bridged samples."""
+    starts = np.arange(0, len(bridged) - signal.window_samples + 1, signal.hop_samples, dtype=np.int64)
+    total = np.concatenate([[0], np.cumsum(bridged)])
+    share = (total[starts + signal.window_samples] - total[starts]) / signal.window_samples
+    return starts[share <= signal.max_bridged_share]
+
+
+def capped(store: WindowStore, subjects: NDArray[np.int64], windows_per_person: int) -> NDArray[np.int64]:
+    """Window indices of these subjects, sorted, at most so many of each, spread evenly over their walks; 0 is no cap."""
+    owner = store.subject
+    chosen = []
+    for subject in subjects:
+        own = np.flatnonzero(owner == subject)
+        n_kept = min(windows_per_person or len(own), len(own))
+        chosen.append(own[np.linspace(0, len(own) - 1, n_kept).round().astype(np.int64)])
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
