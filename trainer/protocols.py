@@ -94,8 +94,8 @@ def _window_folds(store: WindowStore, config: ProtocolConfig, windows_per_person
     everything = capped(store, np.arange(len(store.subject_ids)), windows_per_person)
     shuffled = np.random.default_rng(seed).permutation(everything)
     n_train, n_validation = (round(share * len(shuffled)) for share in config.window_shares[:2])
-    sides = np.split(shuffled, [n_train, n_train + n_validation])
-    return [Fold("window", f"window-s{seed}", seed, *(np.sort(side) for side in sides))]
+    train, validation, test = (np.sort(side) for side in np.split(shuffled, [n_train, n_train + n_validation]))
+    return [Fold("window", f"window-s{seed}", seed, train, validation, test)]
 
 
 def _person_folds(store: WindowStore, config: ProtocolConfig, windows_per_person: int, seed: int) -> list[Fold]:
@@ -110,7 +110,14 @@ def _person_folds(store: WindowStore, config: ProtocolConfig, windows_per_person
     subjects = np.arange(len(store.subject_ids))
     return [
         _fold_of_people(
-            store, config, windows_per_person, "person", f"person-s{seed}-f{index}", seed, subjects[rest], subjects[test]
+            store,
+            config,
+            windows_per_person,
+            "person",
+            f"person-s{seed}-f{index}",
+            seed,
+            subjects[rest],
+            subjects[test],
         )
         for index, (rest, test) in enumerate(splitter.split(subjects, store.label_index), start=1)
     ]
@@ -131,7 +138,7 @@ def _transfer_folds(store: WindowStore, config: ProtocolConfig, windows_per_pers
         for target in names:
             if source == target:
                 continue
-            sides = [np.array([i for i, own in enumerate(groups) if own == {name}]) for name in (source, target)]
+            rest, test = (np.array([i for i, own in enumerate(groups) if own == {name}]) for name in (source, target))
             folds.append(
                 _fold_of_people(
                     store,
@@ -140,7 +147,8 @@ def _transfer_folds(store: WindowStore, config: ProtocolConfig, windows_per_pers
                     "transfer",
                     f"transfer-s{seed}-{_plain(source)}-to-{_plain(target)}",
                     seed,
-                    *sides,
+                    rest,
+                    test,
                     note=f"trained on {source}, tested on {target}{left_out}",
                 )
             )
@@ -177,8 +185,15 @@ def _fold_of_people(
         )
     except ValueError as error:
         raise DatasetError(f"{name}: too few people to set some aside for validation: {error}") from error
-    sides = [capped(store, np.asarray(side), windows_per_person) for side in (train, validation, test)]
-    return Fold(protocol, name, seed, *sides, note=note)
+    return Fold(
+        protocol,
+        name,
+        seed,
+        capped(store, np.asarray(train), windows_per_person),
+        capped(store, np.asarray(validation), windows_per_person),
+        capped(store, np.asarray(test), windows_per_person),
+        note,
+    )
 
 
 def _plain(name: str) -> str:

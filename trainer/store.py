@@ -31,8 +31,9 @@ class WindowStore:
     """``n`` windows of people; every index array is int64.
 
     ``samples`` has shape ``(n_samples, 6)``: SI units, foot frame, at ``rate_hz``. ``start`` and ``walk``, both
-    ``(n,)``: where a window begins in ``samples``, and of which walk it is. ``piece_*``, ``(n_pieces,)``: the stretches
-    without a long gap, half-open, and their walk. ``walk_subject`` ``(n_walks,)`` and ``label_index`` ``(n_subjects,)``.
+    ``(n,)``: where a window begins in ``samples``, and of which walk it is. ``piece_*``, ``(n_pieces,)``: the
+    stretches without a long gap, half-open, and their walk. ``walk_subject`` has shape ``(n_walks,)``,
+    ``label_index`` ``(n_subjects,)``.
     """
 
     labels: tuple[str, ...]
@@ -62,11 +63,13 @@ class WindowStore:
 
     def person_ids(self, windows: NDArray[np.int64]) -> NDArray[np.str_]:
         """The ID of each window's person, ``(len(windows),)``."""
-        return np.array(self.subject_ids)[self.subject[windows]]
+        ids: NDArray[np.str_] = np.array(self.subject_ids)[self.subject[windows]]
+        return ids
 
     def labels_of(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The class index of each window, ``(len(windows),)``."""
-        return self.label_index[self.subject[windows]]
+        label_index: NDArray[np.int64] = self.label_index[self.subject[windows]]
+        return label_index
 
     def raw(self, windows: NDArray[np.int64]) -> Samples:
         """Windows as measured: ``(len(windows), window_samples, 6)`` float32, SI units."""
@@ -89,11 +92,7 @@ class WindowStore:
         folder.mkdir(parents=True)
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name))
-        texts = {
-            name: getattr(self, name)
-            for name in self.__dataclass_fields__
-            if name not in _ARRAYS
-        }
+        texts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _ARRAYS}
         (folder / "store.json").write_text(json.dumps(texts), encoding="utf-8")
 
     @classmethod
@@ -116,7 +115,8 @@ def build_store(
 ) -> WindowStore:
     """Resample every walk and find its windows, as `edge.stream` does; `DatasetError` where a person has none."""
     samples: list[Samples] = []
-    start, walk = [], []
+    start: list[int] = []
+    walk: list[int] = []
     pieces: list[tuple[int, int, int]] = []
     n_samples = n_walks = 0
     walk_subject: list[int] = []
@@ -169,11 +169,12 @@ def window_starts(bridged: NDArray[np.bool_], signal: SignalConfig) -> NDArray[n
     starts = np.arange(0, len(bridged) - signal.window_samples + 1, signal.hop_samples, dtype=np.int64)
     total = np.concatenate([[0], np.cumsum(bridged)])
     share = (total[starts + signal.window_samples] - total[starts]) / signal.window_samples
-    return starts[share <= signal.max_bridged_share]
+    kept: NDArray[np.int64] = starts[share <= signal.max_bridged_share]
+    return kept
 
 
 def capped(store: WindowStore, subjects: NDArray[np.int64], windows_per_person: int) -> NDArray[np.int64]:
-    """Window indices of these subjects, sorted, at most so many of each, spread evenly over their walks; 0 is no cap."""
+    """Window indices of these subjects, sorted; so many of each at most, spread over their walks; 0 is no cap."""
     owner = store.subject
     chosen = []
     for subject in subjects:
