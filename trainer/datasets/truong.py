@@ -71,9 +71,10 @@ def load_truong(folder: Path, *, target: str | None = None, progress: ReadProgre
     """Every person of a folder, sorted by ID; `DatasetError` for another target or a file that does not fit."""
     if target not in (None, *TARGETS):
         raise DatasetError(f'{folder}: no target "{target}" in the data of Truong et al.; known: {", ".join(TARGETS)}')
+    problems: list[str] = []
     if (folder / "signals.npz").is_file():
         register = folder / "trials.csv"
-        trials, problems = list(_packed(folder)), []
+        trials = list(_packed(folder))
     else:
         register = folder
         trials, problems = _published(folder)
