@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from edge.stream.decision import PROBABILITY_FLOOR
 
 Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
-_N_DRAWS: Final = 2000
+N_DRAWS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,19 @@ def decide_by_person(
     ``probabilities`` has shape ``(n_windows, n_labels)``, ``person_ids`` ``(n_windows,)``. Gives the people,
     sorted, and their class indices, both ``(n_people,)``.
     """
+    people, means = mean_log_probabilities(probabilities, person_ids)
+    return people, np.argmax(means, axis=1).astype(np.int64)
+
+
+def mean_log_probabilities(
+    probabilities: NDArray[np.float32], person_ids: NDArray[np.str_]
+) -> tuple[NDArray[np.str_], Floats]:
+    """The people, sorted ``(n_people,)``, and each one's mean log-probabilities ``(n_people, n_labels)``."""
     people, person_index = np.unique(person_ids, return_inverse=True)
     log_p = np.log(np.maximum(probabilities.astype(np.float64), PROBABILITY_FLOOR))
     sums = np.zeros((len(people), probabilities.shape[1]))
     np.add.at(sums, person_index, log_p)
-    means = sums / np.bincount(person_index)[:, np.newaxis]
-    return people, np.argmax(means, axis=1).astype(np.int64)
+    return people, sums / np.bincount(person_index)[:, np.newaxis]
 
 
 def confusion_matrix(truth: NDArray[np.int64], answer: NDArray[np.int64], n_labels: int) -> Counts:
@@ -66,14 +74,69 @@ def confusion_matrix(truth: NDArray[np.int64], answer: NDArray[np.int64], n_labe
 
 def balanced_accuracy(confusion: Counts) -> float:
     """The mean recall over the labels that occur."""
-    totals = confusion.sum(axis=1)
-    occurs = totals > 0
-    return float(np.mean(np.diagonal(confusion)[occurs] / totals[occurs]))
+    return float(balanced_accuracies(confusion))
 
 
 def accuracy(confusion: Counts) -> float:
     """The share on the diagonal."""
-    return float(np.trace(confusion) / confusion.sum())
+    return float(accuracies(confusion))
+
+
+def macro_f1(confusion: Counts) -> float:
+    """The mean F1 over the labels that occur."""
+    return float(macro_f1s(confusion))
+
+
+def balanced_accuracies(confusions: Counts | Floats) -> Floats:
+    """`balanced_accuracy` of each matrix of a stack ``(..., n_labels, n_labels)``."""
+    totals = confusions.sum(axis=-1)
+    return _mean_where(np.diagonal(confusions, axis1=-2, axis2=-1) / np.maximum(totals, 1), totals > 0)
+
+
+def accuracies(confusions: Counts | Floats) -> Floats:
+    """`accuracy` of each matrix of a stack ``(..., n_labels, n_labels)``."""
+    return divide(np.trace(confusions, axis1=-2, axis2=-1), confusions.sum(axis=(-2, -1)))
+
+
+def macro_f1s(confusions: Counts | Floats) -> Floats:
+    """`macro_f1` of each matrix of a stack ``(..., n_labels, n_labels)``."""
+    truth, answered = confusions.sum(axis=-1), confusions.sum(axis=-2)
+    right = np.diagonal(confusions, axis1=-2, axis2=-1)
+    return _mean_where(2 * right / np.maximum(truth + answered, 1), truth > 0)
+
+
+def _mean_where(values: Floats, counted: NDArray[np.bool_]) -> Floats:
+    """The mean over the last axis of those that count."""
+    return divide(np.where(counted, values, 0).sum(axis=-1), counted.sum(axis=-1))
+
+
+def divide(part: Floats | Counts, whole: Floats | Counts) -> Floats:
+    """Element by element, nan where the whole is 0."""
+    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def draw_people(truth: NDArray[np.int64], *, n_draws: int = N_DRAWS, seed: int = 0) -> Floats:
+    """How often each person is in each draw with replacement within the class: ``(n_draws, n_people)``."""
+    generator = np.random.default_rng(seed)
+    weights = np.empty((n_draws, len(truth)))
+    for label in np.unique(truth):
+        own = np.flatnonzero(truth == label)
+        weights[:, own] = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=n_draws)
+    return weights
+
+
+def draw_confusions(by_person: Counts | Floats, weights: Floats) -> Floats:
+    """Each draw's confusion matrix ``(n_draws, n_labels, n_labels)`` from one a person ``(n_people, ...)``."""
+    n_people, n_labels, _ = by_person.shape
+    drawn: Floats = (weights @ by_person.reshape(n_people, -1)).reshape(-1, n_labels, n_labels)
+    return drawn
+
+
+def interval_of(value: float, drawn: Floats) -> Interval:
+    """A figure with the middle 95 % of what the draws ``(n_draws,)`` gave; draws that left it undefined don't count."""
+    lower, upper = np.nanpercentile(drawn, (2.5, 97.5))
+    return Interval(value, float(lower), float(upper))
 
 
 def person_labels(label_index: NDArray[np.int64], person_ids: NDArray[np.str_]) -> NDArray[np.int64]:
@@ -109,21 +172,18 @@ def evaluate(
             for own in (person_ids == person for person in people)
         ]
     )
-    generator = np.random.default_rng(seed)
-    groups = [np.flatnonzero(truth == label) for label in np.unique(truth)]
-    draws = [np.concatenate([generator.choice(group, len(group)) for group in groups]) for _ in range(_N_DRAWS)]
+    weights = draw_people(truth, seed=seed)
 
-    def with_interval(figure: Callable[[Counts], float], by: Counts) -> Interval:
-        lower, upper = np.percentile([figure(by[draw].sum(axis=0)) for draw in draws], (2.5, 97.5))
-        return Interval(figure(by.sum(axis=0)), float(lower), float(upper))
+    def with_interval(figure: Callable[[Counts | Floats], Floats], by: Counts) -> Interval:
+        return interval_of(float(figure(by.sum(axis=0))), figure(draw_confusions(by, weights)))
 
     return Figures(
         n_people=len(people),
         n_windows=len(label_index),
-        balanced_accuracy_by_person=with_interval(balanced_accuracy, by_person),
-        accuracy_by_person=with_interval(accuracy, by_person),
-        balanced_accuracy_by_window=with_interval(balanced_accuracy, by_window),
-        accuracy_by_window=with_interval(accuracy, by_window),
+        balanced_accuracy_by_person=with_interval(balanced_accuracies, by_person),
+        accuracy_by_person=with_interval(accuracies, by_person),
+        balanced_accuracy_by_window=with_interval(balanced_accuracies, by_window),
+        accuracy_by_window=with_interval(accuracies, by_window),
         confusion_by_person=by_person.sum(axis=0),
         confusion_by_window=by_window.sum(axis=0),
     )
