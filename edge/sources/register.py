@@ -1,23 +1,26 @@
 """The subject table of the GSTRIDE database goes in, one `Person` a line comes out.
 
 As the real file has it: cp1252, semicolons, decimal comma, quoted cells; a line of sections, one of column names, one
-of descriptions, then the people. Columns are found by name. The label is counted anew from the five criteria, never
-taken on trust.
+of descriptions, then the people; or the same in a sheet of a workbook. Columns are found by name. The label is counted
+anew from the five criteria, never taken on trust.
 """
 
 import csv
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from edge.errors import DatasetError
+from edge.sources.workbook import Rows, read_workbook
 from firmware_bridge.gait import Figure, GaitParameters
 
 Label = Literal["robust", "pre-frail", "frail"]
 LABELS: Final[tuple[Label, ...]] = ("robust", "pre-frail", "frail")
-REGISTER_GLOB: Final = "*atabase_register*.csv"
+REGISTER_GLOBS: Final = ("*atabase_register*.csv", "*atabase_register*.xlsx", "*GSTRIDE_DDBB*.xlsx")
+"""What a register may be called, the first to be preferred."""
 PERSON_ID: Final = re.compile(r"V\d{3}")
 MISSING: Final = frozenset({"", "-", "Incapable"})
 CRITERIA: Final = (
@@ -39,6 +42,16 @@ FIGURES: Final = {
     "clearance_m": "Clearance",
 }
 """The fields of `GaitParameters` and the names that their columns start with, before ``- Avg.`` and ``- STD``."""
+TRAITS: Final = {
+    "surface": "Test surface",
+    "site": "Location",
+    "sex": "Sex",
+    "age": "Age",
+    "nursing home": "Living in a nursing home",
+    "device id": "Device Id.",
+}
+"""What could be mistaken for the label, and the columns that have it."""
+_FALLS: Final = "Falls during the last year - prior to test"
 _LEVELS_ABOVE: Final = 4
 
 
@@ -46,8 +59,10 @@ _LEVELS_ABOVE: Final = 4
 class Person:
     """One line of the register.
 
-    ``frailty_index`` is the number of YES among Fried's five criteria, ``stated_index`` the table's own column.
+    ``frailty_index`` is the number of YES among Fried's five criteria, of which ``n_criteria`` are answered;
+    ``stated_index`` is the table's own column. ``fell`` is about the year before, ``gait_speed_m_s`` of a walk of 4 m.
     ``gait`` is None where one of its figures is missing or cannot be anybody's, and ``missing`` then says which.
+    ``traits`` are the cells named in `TRAITS`, where filled: what may be mistaken for the label.
     """
 
     id: str
@@ -61,6 +76,10 @@ class Person:
     walking_time_s: float | None
     gait: GaitParameters | None
     missing: tuple[str, ...] = ()
+    n_criteria: int = 5
+    fell: bool | None = None
+    gait_speed_m_s: float | None = None
+    traits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> Label:
@@ -81,27 +100,27 @@ def label_of(frailty_index: int) -> Label:
 def find_register(recording: Path) -> Path | None:
     """The register beside a recording or in one of the four folders above it, the nearest first."""
     folder = recording.resolve().parent
-    for place in (folder, *list(folder.parents)[:_LEVELS_ABOVE]):
-        if found := sorted(place.glob(REGISTER_GLOB)):
-            return found[0]
-    return None
+    places = (folder, *list(folder.parents)[:_LEVELS_ABOVE])
+    return next((found[0] for place in places if (found := registers_in(place))), None)
+
+
+def registers_in(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Every register in a folder, and with ``deep`` in those below it, the one to be preferred first."""
+    return [
+        path
+        for pattern in REGISTER_GLOBS
+        for path in sorted(folder.rglob(pattern) if deep else folder.glob(pattern))
+        if path.name[0] not in ".~"  # what an office program or a Mac leaves beside a file
+    ]
 
 
 def read_register(path: Path) -> tuple[Person, ...]:
     """Every person of a register, in its order; `DatasetError` names the line and the column that do not fit."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such register")
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
-    names_at = next(
-        (i for i, row in enumerate(rows[:10]) if any(cell.strip().startswith("ID (V") for cell in row)), None
+    names_at, rows = _find_table(
+        path, read_workbook(path).values() if path.suffix.lower() == ".xlsx" else [_read_csv(path)]
     )
-    if names_at is None:
-        raise DatasetError(f'{path}: no line with a column "ID (VNNN)": this is no register of the GSTRIDE database')
     header = rows[names_at]
     columns = {_short(name): i for i, name in enumerate(header)}
     people: list[Person] = []
@@ -120,21 +139,41 @@ def read_register(path: Path) -> tuple[Person, ...]:
     return tuple(people)
 
 
+def _read_csv(path: Path) -> Rows:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
+
+
+def _find_table(path: Path, sheets: Iterable[Rows]) -> tuple[int, Rows]:
+    """The rows of the first sheet that has a line of column names, and the number of that line from 0."""
+    for rows in sheets:
+        for i, row in enumerate(rows[:10]):
+            if any(cell.strip().startswith("ID (V") for cell in row):
+                return i, rows
+    raise DatasetError(f'{path}: no line with a column "ID (VNNN)": this is no register of the GSTRIDE database')
+
+
 def _short(name: str) -> str:
     """A column's name without unit or explanation, blanks made one: "Time  (s)" is "Time"."""
     return " ".join(name.partition("(")[0].split())
 
 
 def _read_person(where: str, columns: dict[str, int], row: list[str]) -> Person:
+    def optional(name: str) -> str:
+        return row[columns[name]].strip() if name in columns else ""
+
     def text(name: str) -> str:
         if name not in columns:
             raise DatasetError(
                 f'{where.rpartition(": ")[0]}: no column "{name}"; this is no register of the GSTRIDE database'
             )
-        return row[columns[name]].strip()
+        return optional(name)
 
-    def number(name: str) -> float | None:
-        cell = text(name)
+    def number(name: str, cell: str) -> float | None:
         if cell in MISSING:
             return None
         try:
@@ -142,31 +181,43 @@ def _read_person(where: str, columns: dict[str, int], row: list[str]) -> Person:
         except ValueError:
             raise DatasetError(f'{where}: "{cell}" under {name} is no number') from None
 
+    def answer(name: str, cell: str) -> bool | None:
+        if cell in MISSING:
+            return None
+        if cell.upper() not in {"YES", "NO"}:
+            raise DatasetError(f'{where}: "{cell}" under {name} is neither YES nor NO')
+        return cell.upper() == "YES"
+
     figures: dict[str, Figure] = {}
     missing: list[str] = []
-    for field, name in FIGURES.items():
-        mean, std = number(f"{name} - Avg."), number(f"{name} - STD")
+    for field_name, name in FIGURES.items():
+        mean, std = (number(column, text(column)) for column in (f"{name} - Avg.", f"{name} - STD"))
         if mean is None or std is None:
-            missing.append(field)
+            missing.append(field_name)
         else:
-            figures[field] = Figure(mean, std)
+            figures[field_name] = Figure(mean, std)
     gait = None
     if not missing:
         try:
             gait = GaitParameters(**figures)
         except ValueError as error:
             missing.append(str(error))
-    stated = number("Frailty assessment")
+    answers = [answer(name, text(name)) for name in CRITERIA]
+    stated = number("Frailty assessment", text("Frailty assessment"))
     return Person(
         id=text("ID"),
         notes=text("Notes"),
         device=text("Type of device"),
         device_id=text("Device Id."),
         surface=text("Test surface"),
-        frailty_index=sum(text(name).upper() == "YES" for name in CRITERIA),
+        frailty_index=answers.count(True),
         stated_index=None if stated is None else int(stated),
-        cadence_strides_min=number("Cadence - Avg."),
-        walking_time_s=number("Time"),
+        cadence_strides_min=number("Cadence - Avg.", text("Cadence - Avg.")),
+        walking_time_s=number("Time", text("Time")),
         gait=gait,
         missing=tuple(missing),
+        n_criteria=len(answers) - answers.count(None),
+        fell=answer(_FALLS, optional(_FALLS)),
+        gait_speed_m_s=number("Gait speed", optional("Gait speed")),
+        traits={trait: cell for trait, name in TRAITS.items() if (cell := optional(name)) not in MISSING},
     )

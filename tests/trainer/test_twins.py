@@ -11,7 +11,7 @@ from edge.sources.register import read_register
 from tests.edge.sources.walks import person
 from tests.shared_data import shared
 from trainer.class_figures import derive_class_figures, draw_people, gait_vector, read_class_figures
-from trainer.datasets import load_people
+from trainer.datasets.gstride import load_gstride
 from trainer.twins import RAW_V1, Layout, walk_of, write_twins
 
 PEOPLE = [person(person_id=f"V{i:03d}", frailty_index=i) for i in (1, 2, 3)]
@@ -61,12 +61,12 @@ def test_raw_recordings_are_whole_numbers_without_header(tmp_path: Path) -> None
 )
 def test_the_loader_reads_the_other_layouts_of_the_database(tmp_path: Path, layout: Layout) -> None:
     write_twins(tmp_path, PEOPLE, minutes=1.0, seed=1, layout=layout)
-    dataset = load_people(tmp_path)
-    assert [item.person.id for item in dataset.people] == ["V001", "V002", "V003"]
-    for item in dataset.people:
-        truth = walk_of(item.person, duration_s=60.0, rate_hz=104.0, seed=1)
-        assert item.recording.samples.shape == truth.shape
-        share = np.linalg.norm(item.recording.samples - truth, axis=0) / np.linalg.norm(truth, axis=0)
+    dataset = load_gstride(tmp_path)
+    assert [item.id for item in dataset.subjects] == ["V001", "V002", "V003"]
+    for item in dataset.subjects:
+        truth = walk_of(item.person or PEOPLE[0], duration_s=60.0, rate_hz=104.0, seed=1)
+        assert item.walks[0].recording.samples.shape == truth.shape
+        share = np.linalg.norm(item.walks[0].recording.samples - truth, axis=0) / np.linalg.norm(truth, axis=0)
         assert share.max() < (0.08 if layout is RAW_V1 else 1e-4)
 
 
@@ -75,14 +75,14 @@ def test_each_real_person_gets_the_device_rate_and_the_walk_of_their_figures(tmp
         p for p in read_register(shared("gstride/Database_register.csv")) if p.id in {"V001", "V135", "V142", "V152"}
     ]
     write_twins(tmp_path, people, minutes=1.0, seed=4)
-    dataset = load_people(tmp_path)
-    assert [(item.person.id, item.recording.rate_hz) for item in dataset.people] == [
+    dataset = load_gstride(tmp_path)
+    assert [(item.id, item.walks[0].recording.rate_hz) for item in dataset.subjects] == [
         ("V001", 104),
         ("V135", 128),
         ("V152", 104),
     ]
     own = walk_of(people[0], duration_s=60.0, rate_hz=104.0, seed=4)
-    np.testing.assert_allclose(dataset.people[0].recording.samples, own, atol=2e-5)
+    np.testing.assert_allclose(dataset.subjects[0].walks[0].recording.samples, own, atol=2e-5)
 
 
 def test_drawn_people_have_the_class_shares_and_are_nobody_of_the_register() -> None:

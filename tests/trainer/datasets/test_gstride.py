@@ -6,11 +6,8 @@ import pytest
 
 from edge.errors import DatasetError
 from edge.sources.gstride import Overrides
-from edge.sources.register import read_register
-from edge.sources.walkers import read_walker, walker_path
 from tests.edge.sources.walks import person
-from tests.shared_data import shared
-from trainer.datasets import demo_pair, load_people, write_walker_toml
+from trainer.datasets.gstride import load_gstride
 from trainer.twins import RAW_V1, write_twins
 
 PEOPLE = [person(person_id=f"V{i:03d}", frailty_index=i % 4) for i in range(1, 13)]
@@ -23,9 +20,9 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_people_are_joined_by_id_and_sorted(twins: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    dataset = load_people(twins.parent, progress=lambda *what: seen.append(what))
-    assert [item.person.id for item in dataset.people] == [p.id for p in PEOPLE]
-    assert [item.person.frailty_index for item in dataset.people] == [p.frailty_index for p in PEOPLE]
+    dataset = load_gstride(twins.parent, progress=lambda *what: seen.append(what))
+    assert [item.id for item in dataset.subjects] == [p.id for p in PEOPLE]
+    assert [item.label for item in dataset.subjects] == [p.label for p in PEOPLE]
     assert dataset.without_recording == ()
     assert seen[-1] == ("V012", 12, 12)
 
@@ -47,8 +44,8 @@ def test_a_missing_damaged_doubled_or_unknown_file_is_listed_and_the_rest_loads(
     (recordings / "more" / "V005.txt").write_bytes((recordings / "V005.txt").read_bytes())
     (recordings / "V900.txt").write_bytes((recordings / "V006.txt").read_bytes())
     (tmp_path / "V006_GAIT_PARAMETERS.csv").write_text("not a recording", encoding="utf-8")
-    dataset = load_people(tmp_path)
-    assert [item.person.id for item in dataset.people] == [p.id for p in PEOPLE if p.id not in {"V003", "V004", "V005"}]
+    dataset = load_gstride(tmp_path)
+    assert [item.id for item in dataset.subjects] == [p.id for p in PEOPLE if p.id not in {"V003", "V004", "V005"}]
     assert "V003" in dataset.without_recording
     problems = "\n".join(dataset.problems)
     for part in ("V004.txt: the file is empty", "V005: more than one recording", "V900 is not in"):
@@ -59,9 +56,9 @@ def test_a_recording_without_a_rate_takes_that_of_its_device_and_says_so(twins: 
     path = _copy(twins, tmp_path) / "Test_recordings_calibrated" / "V002.txt"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([lines[0], *lines[1000:1450]]), encoding="utf-8")
-    dataset = load_people(tmp_path)
-    assert [item.person.id for item in dataset.people] == [p.id for p in PEOPLE]
-    assert dataset.people[1].recording.rate_hz == 104
+    dataset = load_gstride(tmp_path)
+    assert [item.id for item in dataset.subjects] == [p.id for p in PEOPLE]
+    assert dataset.subjects[1].walks[0].recording.rate_hz == 104
     assert len(dataset.problems) == 1
     assert "taken as 104 Hz, which all other recordings of a CSIC device have" in dataset.problems[0]
 
@@ -70,20 +67,12 @@ def test_calibrated_recordings_go_before_raw_ones(twins: Path, tmp_path: Path) -
     _copy(twins, tmp_path)
     raw = write_twins(tmp_path / "raw", PEOPLE[:2], minutes=0.2, seed=9, layout=RAW_V1).folder
     (raw / "Database_register.csv").unlink()
-    dataset = load_people(tmp_path, overrides=Overrides(rate_hz=104))
-    assert all("calibrated" in str(item.recording.path) for item in dataset.people)
+    dataset = load_gstride(tmp_path, overrides=Overrides(rate_hz=104))
+    assert all("calibrated" in str(item.walks[0].recording.path) for item in dataset.subjects)
 
 
 def test_a_folder_without_people_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such folder"):
-        load_people(tmp_path / "absent")
+        load_gstride(tmp_path / "absent")
     with pytest.raises(DatasetError, match=r"no Database_register\.csv"):
-        load_people(tmp_path)
-
-
-def test_the_demo_pair_is_the_shipped_one() -> None:
-    pair = demo_pair(read_register(shared("gstride/Database_register.csv")))
-    assert [p.label for p in pair] == ["robust", "frail"]
-    for chosen in pair:
-        assert read_walker(walker_path(chosen.label)) == chosen.gait
-        assert walker_path(chosen.label).read_text(encoding="utf-8") == write_walker_toml(chosen)
+        load_gstride(tmp_path)
