@@ -107,7 +107,7 @@ def _plain(name: str, stream: Stream, now_s: float) -> str:
 
 def _decision_words(decision: Decision) -> str:
     if decision.label is None:
-        return f"none yet ({decision.reason})"
+        return f"none ({decision.reason})"
     return f"{decision.label} for {decision.held_s:.1f} s over {decision.n_windows} windows"
 
 

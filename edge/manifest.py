@@ -82,11 +82,12 @@ class Variant(_Strict, frozen=True):
 
 
 class Decision(_Strict, frozen=True):
-    """Parameters of `edge.stream.decision`."""
+    """Parameters of `edge.stream.decision`; with a ``least_confidence`` of 0 it never abstains."""
 
     half_life_windows: float
     min_windows: int
     switch_margin: float
+    least_confidence: float
 
 
 class Training(_Strict, frozen=True):
@@ -150,6 +151,8 @@ def manifest_problems(manifest: Manifest) -> Iterator[str]:
         yield f"decision.min_windows is {decision.min_windows}, it must be 1 or more"
     if not (math.isfinite(decision.switch_margin) and decision.switch_margin >= 0):
         yield f"decision.switch_margin is {decision.switch_margin}, it must be 0 or more"
+    if not 0 <= decision.least_confidence <= 1:
+        yield f"decision.least_confidence is {decision.least_confidence}, not within 0-1"
     if not manifest.variants:
         yield "variants is empty"
     if manifest.default_variant not in manifest.variants:

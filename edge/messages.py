@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from edge.stream.decision import Reason
+
 SCHEMA_VERSION: Final = 1
 Encoding = Literal["msgpack", "json"]
 
@@ -65,14 +67,15 @@ class Prediction(WindowMessage, frozen=True, kw_only=True):
 class Decision(WindowMessage, frozen=True, kw_only=True):
     """The rolling result after this window: ``label``, or None with ``reason``.
 
-    ``class_index`` is -1 where there is no label. ``n_windows`` were used since the stream began; the label has held
-    for ``held_windows`` of them, ``held_s`` seconds of signal.
+    ``class_index`` is -1 where there is no label: too few windows yet, or the class would be less probable than the
+    bundle's ``least_confidence``. ``n_windows`` were used since the stream began; the label was given in the last
+    ``held_windows`` of them, ``held_s`` seconds of signal.
     """
 
     probabilities: dict[str, float]
     label: str | None
     class_index: int
-    reason: str
+    reason: Reason
     n_windows: int
     held_windows: int
     held_s: float

@@ -91,6 +91,7 @@ class Pipeline:
             half_life_windows=manifest.decision.half_life_windows,
             min_windows=manifest.decision.min_windows,
             switch_margin=manifest.decision.switch_margin,
+            least_confidence=manifest.decision.least_confidence,
         )
         self._hop_s = manifest.hop_samples / manifest.sample_rate_hz
         self._decimation = signal_decimation

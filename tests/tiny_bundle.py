@@ -94,7 +94,7 @@ def tiny_manifest(**changes: Any) -> Manifest:
         "scaler": Scaler(mean=(0.5, 0.0, 9.0, 0.0, 0.0, 0.0), deviation=(6.0, 4.0, 5.0, 1.0, 2.5, 1.0)),
         "wavelet": Wavelet(name="db1", level=7, n_coefficients=N_COEFFICIENTS),
         "temperature": 1.0,
-        "decision": Decision(half_life_windows=8.0, min_windows=4, switch_margin=0.1),
+        "decision": Decision(half_life_windows=8.0, min_windows=4, switch_margin=0.1, least_confidence=0.0),
         "variants": variants,
         "default_variant": "int8",
         "training": Training(

@@ -239,6 +239,7 @@ def _draft(
             half_life_windows=config.decision.half_life_windows,
             min_windows=config.decision.min_windows,
             switch_margin=config.decision.switch_margin,
+            least_confidence=0.0,
         ),
         variants={},
         default_variant="int8",

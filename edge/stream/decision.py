@@ -2,11 +2,13 @@
 
 Probabilities in, a class or the reason for none out. The decision is the class of the exponentially weighted mean of
 the windows' log-probabilities: the weight halves every ``half_life_windows``, so overlapping windows of the same few
-strides cannot outvote the last half minute. A new class must lead the held one by ``switch_margin``.
+strides cannot outvote the last half minute. A new class must lead the held one by ``switch_margin``. While the held
+class's own probability is below ``least_confidence``, it is not told: that hides an answer and never changes which one
+is held, so a threshold found on the decisions of an unhidden run holds for a hidden one, window for window.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +17,19 @@ from numpy.typing import NDArray
 # would rule every later window.
 PROBABILITY_FLOOR: Final = 1 / 512
 
+Reason = Literal["", "too few windows", "low confidence"]
+"""Why there is no class; empty where there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class RollingDecision:
     """``class_index`` is None with a ``reason``, or the held class; ``probabilities`` has shape ``(n_labels,)``.
 
-    ``n_windows`` windows were used since the start, the held class stands for ``held_windows`` of them.
+    ``n_windows`` windows were used since the start, ``class_index`` was told in the last ``held_windows`` of them.
     """
 
     class_index: int | None
-    reason: str
+    reason: Reason
     probabilities: NDArray[np.float64]
     n_windows: int
     held_windows: int
@@ -33,10 +38,19 @@ class RollingDecision:
 class DecisionMaker:
     """The rolling decision of one sensor."""
 
-    def __init__(self, n_labels: int, *, half_life_windows: float, min_windows: int, switch_margin: float) -> None:
+    def __init__(
+        self,
+        n_labels: int,
+        *,
+        half_life_windows: float,
+        min_windows: int,
+        switch_margin: float,
+        least_confidence: float,
+    ) -> None:
         self._decay = 0.5 ** (1.0 / half_life_windows)
         self._min_windows = min_windows
         self._switch_margin = switch_margin
+        self._least_confidence = least_confidence
         self._log_sum = np.zeros(n_labels)
         self._weight_sum = 0.0
         self._n_windows = 0
@@ -52,11 +66,14 @@ class DecisionMaker:
         mean = self._log_sum / self._weight_sum
         smoothed = np.exp(mean - mean.max())
         smoothed /= smoothed.sum()
-        self._held_windows += 1
         if self._n_windows < self._min_windows:
             return RollingDecision(None, "too few windows", smoothed, self._n_windows, 0)
         leader = int(np.argmax(smoothed))
         held = self._class_index
         if held is None or (leader != held and smoothed[leader] - smoothed[held] >= self._switch_margin):
-            self._class_index, self._held_windows = leader, 1
+            self._class_index, self._held_windows = leader, 0
+        if smoothed[self._class_index] < self._least_confidence:
+            self._held_windows = 0
+            return RollingDecision(None, "low confidence", smoothed, self._n_windows, 0)
+        self._held_windows += 1
         return RollingDecision(self._class_index, "", smoothed, self._n_windows, self._held_windows)

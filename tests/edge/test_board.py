@@ -60,11 +60,19 @@ def test_a_restarted_publisher_starts_a_new_stream_and_is_counted() -> None:
 
 def test_the_view_shows_decision_losses_latency_model_and_the_warning() -> None:
     text = drawn(board())
-    for words in ("none yet (too few windows)", "lost", "latency ms", "synthetic twins", "streaming", RESEARCH_ONLY):
+    for words in ("none (too few windows)", "lost", "latency ms", "synthetic twins", "streaming", RESEARCH_ONLY):
         assert words in text
+
+
+def test_an_abstention_is_shown_with_its_reason() -> None:
+    decision = next(message for message in EXAMPLES if isinstance(message, Decision))
+    made = board()
+    made.take(msgspec.structs.replace(decision, reason="low confidence", boot_id="00ff", time_s=NOW_S))
+    assert "none (low confidence)" in drawn(made)
+    assert "none (low confidence)" in made.plain_lines(NOW_S)[0]
 
 
 def test_plain_lines_name_freshness_decision_and_training_data() -> None:
     (line,) = board().plain_lines(NOW_S + STALE_AFTER_S + 1)
-    for words in ("left", "stale", "none yet", "synthetic twins", "no medical device"):
+    for words in ("left", "stale", "none (", "synthetic twins", "no medical device"):
         assert words in line

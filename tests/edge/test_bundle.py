@@ -165,6 +165,8 @@ def test_a_thousand_damaged_bundles_are_all_refused_in_one_line(folder: Path) ->
         ("decision.half_life_windows", 0, "decision.half_life_windows"),
         ("decision.min_windows", 0, "decision.min_windows"),
         ("decision.switch_margin", -0.1, "decision.switch_margin"),
+        ("decision.least_confidence", -0.1, "decision.least_confidence is -0.1, not within 0-1"),
+        ("decision.least_confidence", 1.1, "decision.least_confidence is 1.1, not within 0-1"),
         ("variants", {}, "variants is empty"),
         ("default_variant", "float", "default_variant is 'float'"),
         ("variants.int8.file", "../model.int8.tflite", "variants.int8.file"),

@@ -142,6 +142,28 @@ def test_speed_changes_no_field_that_the_recording_determines(twin: Path) -> Non
     assert results[0] == results[1]
 
 
+def test_a_bundle_that_asks_for_more_than_can_be_had_gives_no_class_and_says_why(twin: Path) -> None:
+    bundle, classifier = open_model(ModelConfig())
+    strict = msgspec.structs.replace(bundle.manifest.decision, least_confidence=1.0)
+    demanding = msgspec.structs.replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, decision=strict))
+    sent: list[Message] = []
+    replay(
+        read_recording(twin, rate_hz=104.0),
+        demanding,
+        classifier,
+        sensor="foot",
+        speed=None,
+        sink=sent.append,
+        wait=lambda _: None,
+    )
+    decisions = [message for message in sent if isinstance(message, Decision)]
+    n_early = strict.min_windows - 1
+    assert [message.reason for message in decisions[:n_early]] == ["too few windows"] * n_early
+    assert {(message.label, message.class_index, message.reason) for message in decisions[n_early:]} == {
+        (None, -1, "low confidence")
+    }
+
+
 def test_coefficients_go_out_only_where_they_are_asked_for(twin: Path) -> None:
     recording = read_recording(twin, rate_hz=104.0)
     bundle, classifier = open_model(ModelConfig())
