@@ -5,7 +5,7 @@ row by row. Nothing is decided by person here and nothing is written.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from trainer.train_config import TrainConfig
 from trainer.training import History
 
 Unit = Literal["window", "walk", "person"]
+NETWORK: Final = "network"
+BASELINE: Final = "baseline:"
+"""What the method of a baseline begins with; the others are networks."""
 
 
 @dataclass(frozen=True, slots=True)
