@@ -6,7 +6,7 @@ computed anew.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -32,14 +32,25 @@ class Comparison:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Whose data it is and on what terms; ``cross_validated`` are figures by person of all methods, where there are."""
+
+    credit: str
+    licence: str
+    cross_validated: Sequence[Comparison] = ()
+
+
 def write_card(
     manifest: Manifest,
     figures: Figures,
     comparisons: Sequence[Comparison],
     max_abs_cells: Sequence[float],
     pictures: Sequence[str],
+    provenance: Provenance,
 ) -> str:
     """``MODEL_CARD.md`` of a bundle whose default variant has these test ``figures``."""
+    decision = manifest.decision
     training = manifest.training
     is_synthetic = training.trained_on.startswith("synthetic")
     title = f"# {manifest.name}: " + (
@@ -87,6 +98,15 @@ def write_card(
             *(f"{_row(other.name, other.balanced_accuracy_by_person)} {other.note} |" for other in comparisons),
             "",
         ]
+    if provenance.cross_validated:
+        lines += [
+            "The same settings by cross-validation over all people, each tested by a network that had not seen them:",
+            "",
+            "| what | balanced accuracy by person | 95 % interval | |",
+            "|---|---|---|---|",
+            *(f"{_row(row.name, row.balanced_accuracy_by_person)} {row.note} |" for row in provenance.cross_validated),
+            "",
+        ]
     for unit, confusion in (("people", figures.confusion_by_person), ("windows", figures.confusion_by_window)):
         lines += _confusion_table(unit, manifest.labels, confusion)
     lines += [f"![{name.removesuffix('.png')}]({name})" for name in pictures]
@@ -95,6 +115,14 @@ def write_card(
     lines += [
         f"Largest LSTM cell state, layer by layer, over the test windows: {cells}. TensorFlow's TFLite fusion "
         "would clip them at 10; this bundle's models have that clip removed.",
+        "",
+        "## Decision",
+        "",
+        f"A class needs {decision.min_windows} windows and a smoothed probability of "
+        f"{decision.least_confidence:.3f} or more; below it there is no decision. This threshold was chosen on "
+        f"validation people{_abstention(training.figures)}. The expected calibration error on test windows is "
+        f"{training.figures['test_expected_calibration_error']:.3f} with the temperature "
+        f"{manifest.temperature:.3g}, {training.figures['test_expected_calibration_error_raw']:.3f} without.",
         "",
         "## Signal",
         "",
@@ -105,10 +133,10 @@ def write_card(
         "",
         "## Credit",
         "",
-        "The people's gait figures and frailty labels come from the register of GSTRIDE: García-de-Villa et al., "
-        '"A database of frailty and functional assessments with inertial gait data from elderly fallers and '
-        'non-fallers populations", Scientific Data 10:566 (2023), doi 10.1038/s41597-023-02428-0, CC BY 4.0. '
-        "The network follows McFly's DeepConvLSTM. Code and model: Apache-2.0.",
+        f"Data: {provenance.credit}",
+        "",
+        f"Terms of these weights: {provenance.licence}. The network follows McFly's DeepConvLSTM; the code is under "
+        "Apache-2.0.",
         "",
     ]
     return "\n".join(lines)
@@ -132,6 +160,13 @@ def draw_pictures(labels: Sequence[str], figures: Figures, history: History) -> 
         axes.set(xlabel="epoch", ylabel=f"{name} by window")
         axes.legend(frameon=False)
     return {CONFUSION_PICTURE: _png(confusion), TRAINING_PICTURE: _png(training)}
+
+
+def _abstention(figures: Mapping[str, float]) -> str:
+    return (
+        f": {figures['validation_answered_share']:.0%} of their rolling decisions are answered, "
+        f"{figures['validation_wrong_share']:.0%} of these wrongly"
+    )
 
 
 def _row(name: str, interval: Interval) -> str:

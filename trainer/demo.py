@@ -13,6 +13,7 @@ from edge.errors import DatasetError
 from edge.sources.register import LABELS, Person
 from firmware_bridge.gait import GaitParameters
 from trainer.class_figures import gait_vector
+from trainer.datasets.dataset import Dataset
 
 
 def demo_pair(people: Sequence[Person]) -> tuple[Person, Person]:
@@ -52,3 +53,11 @@ def write_walker_toml(person: Person) -> str:
         figure = getattr(person.gait, item.name)
         lines.append(f"{item.name} = {{ mean = {figure.mean:g}, std = {figure.std:g} }}")
     return "\n".join(lines) + "\n"
+
+
+def held_out_of(dataset: Dataset) -> tuple[str, ...]:
+    """Whom a bundle must not be trained on: of twins, the two who walk in the demo."""
+    people = [subject.person for subject in dataset.subjects if subject.person is not None]
+    if not dataset.is_synthetic or dataset.labels != LABELS:
+        return ()
+    return tuple(person.id for person in demo_pair(people))

@@ -1,19 +1,30 @@
-"""One training run from a folder of recordings to a bundle: read top to bottom.
+"""A run from a dataset to figures and a bundle: read top to bottom.
 
-People with recordings go in; a bundle with its card comes out, and nothing at all where a bar is missed. Everything
-that is learned (limits, scaler, weights, temperature) sees training or validation people only; the figures come from
-people that no step before has seen.
+People with walks go in. Every method is tried on every fold of every protocol, each trial kept as it is done, so that
+a killed run goes on; then the bundle is trained on its own split by person and exported, and all of it told in one
+report. Everything that is learned sees training or validation people only, and every protocol is checked for leaks.
 """
 
+import dataclasses
 import datetime
+import hashlib
+import platform
+import shutil
 import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
+import msgspec
 import numpy as np
 
 from edge import __version__
 from edge.bundle import (
+    MANIFEST_NAME,
     Bundle,
     Decision,
     Manifest,
@@ -21,212 +32,336 @@ from edge.bundle import (
     Scaler,
     Training,
     Wavelet,
+    load_bundle,
 )
-from edge.errors import DatasetError
+from edge.errors import ConfigError, TrainingError
 from edge.manifest import FRAME, SCHEMA_VERSION
-from edge.sources.recording import Gravity
-from edge.sources.register import LABELS
-from edge.stream.path import windows_of
-from edge.stream.preprocess import WAVELET, SignalSpec, max_level
-from edge.stream.resample import resample_all
+from edge.stream.preprocess import WAVELET
 from firmware_bridge.channels import CHANNEL_UNITS, CHANNELS
 from trainer.agreement import require_enough_windows
 from trainer.baseline import logistic_regression
-from trainer.card import Comparison
-from trainer.datasets import PersonRecording
-from trainer.evaluate import evaluate, fit_temperature
+from trainer.baselines import BASELINES
+from trainer.batches import labelled
+from trainer.calibration import Abstention, abstention_threshold, apply_temperature, rolling_rows
+from trainer.card import Comparison, Provenance
+from trainer.datasets.dataset import Dataset
+from trainer.evaluate import evaluate
 from trainer.export import calibration_windows, export_bundle
-from trainer.network import NetworkParameters, build_network, predict
-from trainer.scaling import Scaling, learn_scaling
+from trainer.history import Progress
+from trainer.pool import run_all
+from trainer.protocols import Fold, Leak, describe, find_leak, make_folds, require_no_leak
+from trainer.run_folder import RunFolder
+from trainer.running import Trained, answer, result_of, run_trial, train, wavelet_level
 from trainer.splits import PersonSplit, split_by_person
-from trainer.train_config import SignalConfig, TrainConfig
-from trainer.training import FitSettings, LabelledWindows, Progress, fit
+from trainer.store import WindowStore, build_store, capped
+from trainer.summary import Summary, summarise
+from trainer.train_config import TrainConfig, Variant
+from trainer.trial import BASELINE, NETWORK, Trial, TrialResult
 
-_INTENDED_USE = "research on gait and frailty; no medical device, not for diagnosis"
-_SYNTHETIC_USE = "demonstration of the software, not valid for people; no medical device"
-
-_TWINS = "synthetic twins"
+BUNDLE: Final = "bundle"
+SYNTHETIC_USE = "demonstration of the software, not valid for people; no medical device"
+_USES = {
+    "frailty": "research on gait and frailty; no medical device, not for diagnosis",
+    "gait-speed": "research on gait speed, says nothing of frailty; no medical device, not for diagnosis",
+}
+_OTHER_USE = "research on gait; no medical device, not for diagnosis"
 
 Say = Callable[[str], object]
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Whom a run tells what: a line for the user, trials by key as they start, go on, are done or tried again."""
+
+    say: Say = lambda _: None
+    start: Callable[[Trial], object] = lambda _: None
+    progress: Callable[[Trial, Progress], object] = lambda *_: None
+    done: Callable[[Trial, TrialResult], object] = lambda *_: None
+    retry: Callable[[Trial, str], object] = lambda *_: None
+    total: Callable[[int, int], object] = lambda *_: None
+    """How many trials there are, and how many of them were done before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """On what a run is done: worker processes of this machine, or a Ray cluster by its address."""
+
+    workers: int = 1
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run leaves, besides its folder."""
+
+    folder: RunFolder
+    store: WindowStore
+    folds: tuple[Fold, ...]
+    leaks: Mapping[str, Leak]
+    results: tuple[TrialResult, ...]
+    summary: Summary | None
+    bundle: Bundle | None
+
+
 def run(
-    people: Sequence[PersonRecording],
+    dataset: Dataset,
     config: TrainConfig,
     out: Path,
     *,
-    dataset: str,
     held_out: Collection[str] = (),
-    say: Say = lambda _: None,
-    on_progress: Callable[[Progress], None] | None = None,
+    where: Where = Where(),
+    hooks: Hooks = Hooks(),
+    only_baselines: bool = False,
+    with_bundle: bool = True,
+) -> Run:
+    """Run a configuration on a dataset into the folder ``out``; the bundle is never trained on ``held_out`` people.
+
+    A folder that holds part of the same run is gone on with. `TrainingError` where it holds another one.
+    """
+    require_known(config)
+    store = build_store(dataset, config.signal)
+    hooks.say(f"{len(store)} windows of {len(store.subject_ids)} people")
+    folder = RunFolder(out, identity(dataset, config, store, held_out, only_baselines), facts())
+    folds = make_folds(store, config.protocol, config.windows_per_person) if config.protocol.run else []
+    leaks = {fold.name: find_leak(store, fold) for fold in folds}
+    if folds:
+        hooks.say(describe(store, folds))
+    for fold in folds:
+        if fold.protocol == "window":
+            hooks.say(f"{fold.name}: in-sample by person: {leaks[fold.name]}")
+    trials = list_trials(config, folds, only_baselines=only_baselines)
+    pending = [trial for trial in trials if not folder.has(trial.key)]
+    hooks.total(len(trials), len(trials) - len(pending))
+    if pending:
+        _run_trials(folder, store, pending, where, hooks)
+    results = folder.load_all(trial.key for trial in trials)
+    summary = summarise(results, store.labels) if results else None
+    bundle = None
+    if with_bundle and not only_baselines:
+        bundle = _make_bundle(dataset, config, store, folder, held_out, summary, hooks)
+    return Run(folder, store, tuple(folds), leaks, tuple(results), summary, bundle)
+
+
+def list_trials(config: TrainConfig, folds: Collection[Fold], *, only_baselines: bool = False) -> list[Trial]:
+    """Every method on every fold: the network, its variants, the baselines."""
+    networks = {} if only_baselines else {NETWORK: config}
+    if not only_baselines:
+        networks |= {variant.name: with_variant(config, variant) for variant in config.variants}
+    methods = networks | {BASELINE + name: config for name in config.baselines}
+    return [Trial(method, fold, own) for fold in folds for method, own in methods.items()]
+
+
+def with_variant(config: TrainConfig, variant: Variant) -> TrainConfig:
+    """The configuration with the sections that a variant names in place of its own."""
+    named = {name: getattr(variant, name) for name in ("network", "fit", "imbalance", "augment")}
+    return msgspec.structs.replace(config, **{name: section for name, section in named.items() if section is not None})
+
+
+def require_known(config: TrainConfig) -> None:
+    """`ConfigError` for a baseline that there is none of, a variant with a taken name, or a level that can't be."""
+    for name in config.baselines:
+        if name not in BASELINES:
+            raise ConfigError(f'baselines: there is no "{name}"; known are {", ".join(BASELINES)}')
+    for variant in config.variants:
+        if variant.name == NETWORK or variant.name.startswith(BASELINE):
+            raise ConfigError(f'variants: the name "{variant.name}" is taken')
+        wavelet_level(with_variant(config, variant))
+    wavelet_level(config)
+
+
+def identity(
+    dataset: Dataset, config: TrainConfig, store: WindowStore, held_out: Collection[str], only_baselines: bool
+) -> dict[str, object]:
+    """What makes a run this run and no other: configuration, data, who is held out, what is computed."""
+    digest = hashlib.sha256()
+    for array in (store.samples, store.start, store.walk, store.walk_subject, store.label_index):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return {
+        "dataset": dataset.kind,
+        "target": dataset.target,
+        "labels": list(store.labels),
+        "people": len(store.subject_ids),
+        "windows": len(store),
+        "windows_sha256": digest.hexdigest(),
+        "held_out": sorted(held_out),
+        "only_baselines": only_baselines,
+        "config": msgspec.to_builtins(config),
+    }
+
+
+def facts() -> dict[str, object]:
+    """Versions of all that figures may depend on; they may differ from one start of a run to the next."""
+    packages = ("numpy", "PyWavelets", "tensorflow", "tf-keras", "scikit-learn", "imbalanced-learn", "aeon")
+    return {
+        "frailedge": code_version(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def _run_trials(folder: RunFolder, store: WindowStore, pending: list[Trial], where: Where, hooks: Hooks) -> None:
+    """Run what is not done yet; workers map the store from the run's folder, where it is kept only meanwhile."""
+    place = folder.path / "store"
+    _remove(place)
+    try:
+        store.save(place)
+    except OSError as error:
+        _remove(place)
+        raise TrainingError(f"{place}: cannot be written: {error.strerror}; make room and run again") from error
+
+    def done(trial: Trial, result: TrialResult) -> None:
+        folder.save(result)
+        hooks.done(trial, result)
+
+    try:
+        run_all(
+            pending,
+            partial(run_trial, checkpoints=(folder.path / "checkpoints").absolute()),
+            place,
+            on_done=done,
+            on_start=hooks.start,
+            on_progress=hooks.progress,
+            on_retry=hooks.retry,
+            workers=where.workers,
+            cluster=where.cluster,
+        )
+    finally:
+        _remove(place)
+
+
+def _make_bundle(
+    dataset: Dataset,
+    config: TrainConfig,
+    store: WindowStore,
+    folder: RunFolder,
+    held_out: Collection[str],
+    summary: Summary | None,
+    hooks: Hooks,
 ) -> Bundle:
-    """Train on ``people`` and write the bundle ``out``; ``held_out`` people are only ever tested on."""
-    gravity = _one_gravity(people)
-    by_id = {item.person.id: item for item in people}
-    labels = {item.person.id: item.person.label for item in people}
-    trained_on = _trained_on(people)
+    """Train on the bundle's own split by person, find the abstention threshold on validation people, export."""
+    place = folder.path / "bundle"
+    if folder.has(BUNDLE) and (place / MANIFEST_NAME).is_file():
+        hooks.say(f"{place}: made before")
+        return load_bundle(place)
     split = split_by_person(
-        labels,
-        validation_share=config.split.validation_share,
-        test_share=config.split.test_share,
-        seed=config.split.seed,
+        dataset.label_of,
+        validation_share=config.bundle.validation_share,
+        test_share=config.bundle.test_share,
+        seed=config.bundle.seed,
         held_out=held_out,
     )
-    say(f"split by person: {len(split.train)} train, {len(split.validation)} validate, {len(split.test)} test")
-    scaling = _learn_scaling([by_id[person] for person in split.train], config)
-    spec = _spec(config.signal, scaling)
-    train, validation, test = (
-        _windows([by_id[person] for person in side], spec, config.windows_per_person)
+    fold = _bundle_fold(store, split, config)
+    require_no_leak(store, fold)
+    require_enough_windows(len(fold.test))
+    hooks.say(
+        f"bundle: split by person: {len(split.train)} train, {len(split.validation)} validate, {len(split.test)} test"
+    )
+    trial = Trial(NETWORK, fold, config)
+    hooks.start(trial)
+    started_s = time.monotonic()
+    trained = train(config, store, fold, partial(hooks.progress, trial), folder.checkpoint(BUNDLE))
+    hooks.say(f"bundle: best of {len(trained.history.epochs)} epochs: {trained.history.best_epoch + 1}; converting")
+    abstention = _find_abstention(trained, store, split, config)
+    bundle = export_bundle(
+        place,
+        _draft(config, trained, split, dataset, abstention),
+        trained.network,
+        calibration=calibration_windows(labelled(store, fold.train, trained.spec), seed=config.bundle.seed),
+        test=labelled(store, fold.test, trained.spec),
+        history=trained.history,
+        provenance=Provenance(dataset.credit, dataset.licence, _cross_validated(summary)),
+        comparisons=_register_comparison(dataset, split),
+    )
+    result = result_of(
+        trial,
+        store,
+        answer(trained, store, fold.validation),
+        answer(trained, store, fold.test),
+        trained.temperature,
+        started_s,
+        trained.history,
+    )
+    folder.save(dataclasses.replace(result, key=BUNDLE))
+    hooks.done(trial, result)
+    return bundle
+
+
+def _bundle_fold(store: WindowStore, split: PersonSplit, config: TrainConfig) -> Fold:
+    place = {person: index for index, person in enumerate(store.subject_ids)}
+    train_windows, validation, test = (
+        capped(store, np.array([place[person] for person in side]), config.windows_per_person)
         for side in (split.train, split.validation, split.test)
     )
-    say(
-        f"windows: {len(train.label_index)} train, {len(validation.label_index)} validate, {len(test.label_index)} test"
+    return Fold("person", BUNDLE, config.bundle.seed, train_windows, validation, test)
+
+
+def _find_abstention(trained: Trained, store: WindowStore, split: PersonSplit, config: TrainConfig) -> Abstention:
+    """The threshold by what the edge would decide while validation people walk: all of their windows, in order."""
+    place = {person: index for index, person in enumerate(store.subject_ids)}
+    windows = capped(store, np.array([place[person] for person in split.validation]), 0)
+    answers = answer(trained, store, windows)
+    rows = rolling_rows(
+        apply_temperature(answers.probabilities, trained.temperature),
+        answers.label_index,
+        answers.person_ids,
+        store.walk[windows],
+        config.decision,
     )
-    require_enough_windows(len(test.label_index))
-    network = build_network(
-        NetworkParameters(
-            filters=config.network.filters,
-            lstm_units=config.network.lstm_units,
-            learning_rate=config.network.learning_rate,
-            regularisation=config.network.regularisation,
-            input_noise=config.network.input_noise,
-        ),
-        n_coefficients=spec.n_coefficients,
-        n_channels=len(CHANNELS),
-        n_labels=len(LABELS),
-        seed=config.split.seed,
-    )
-    settings = FitSettings(
-        n_epochs=config.fit.n_epochs,
-        batch_size=config.fit.batch_size,
-        patience_epochs=config.fit.patience_epochs,
-        seed=config.split.seed,
-        class_weights=config.fit.class_weights,
-    )
-    history = fit(network, train, validation, settings, on_progress)
-    say(f"best of {len(history.epochs)} epochs: {history.best_epoch + 1}; converting and measuring")
-    temperature = fit_temperature(predict(network, validation.coefficients), validation.label_index)
-    draft = _draft(config, spec, split, labels, temperature, gravity, trained_on, dataset)
-    return export_bundle(
-        out,
-        draft,
-        network,
-        calibration=calibration_windows(train, seed=config.split.seed),
-        test=test,
-        history=history,
-        comparisons=_comparisons(by_id, split),
-    )
+    return abstention_threshold(rows, config.decision.most_wrong_share)
 
 
-def _one_gravity(people: Sequence[PersonRecording]) -> Gravity:
-    kinds = {person.recording.gravity for person in people}
-    if len(kinds) != 1:
-        raise DatasetError("gravity is included in some recordings and removed in others: train on one kind")
-    return kinds.pop()
+def _cross_validated(summary: Summary | None) -> list[Comparison]:
+    if summary is None:
+        return []
+    return [
+        Comparison(row.method, row.balanced_accuracy, f"{row.n_people} people, {len(row.seeds)} seeds")
+        for row in summary.rows
+        if row.protocol == "person"
+    ]
 
 
-def _trained_on(people: Sequence[PersonRecording]) -> str:
-    """Twins say in their register what they are; a model must never pass for one of people, nor the other way round."""
-    n_synthetic = sum(item.person.notes.startswith("synthetic") for item in people)
-    if n_synthetic not in {0, len(people)}:
-        raise DatasetError(f"{n_synthetic} of {len(people)} people are synthetic: train on one kind")
-    return _TWINS if n_synthetic else "recordings of people"
-
-
-def _learn_scaling(people: Sequence[PersonRecording], config: TrainConfig) -> Scaling:
-    signal = config.signal
-    return learn_scaling(
-        (
-            np.concatenate(
-                [
-                    piece.samples
-                    for piece in resample_all(
-                        person.recording.time_ns,
-                        person.recording.samples,
-                        rate_in_hz=person.recording.rate_hz,
-                        rate_out_hz=signal.sample_rate_hz,
-                        max_bridged_gap_ms=signal.max_bridged_gap_ms,
-                    )
-                ]
-            )
-            for person in people
-        ),
-        seed=config.split.seed,
-    )
-
-
-def _spec(signal: SignalConfig, scaling: Scaling) -> SignalSpec:
-    return SignalSpec(
-        rate_hz=signal.sample_rate_hz,
-        window_samples=signal.window_samples,
-        hop_samples=signal.hop_samples,
-        max_bridged_gap_ms=signal.max_bridged_gap_ms,
-        max_bridged_share=signal.max_bridged_share,
-        outlier_lower=scaling.lower,
-        outlier_upper=scaling.upper,
-        mean=scaling.mean,
-        deviation=scaling.deviation,
-        wavelet_level=max_level(signal.window_samples),
-    )
-
-
-def _windows(people: Sequence[PersonRecording], spec: SignalSpec, windows_per_person: int) -> LabelledWindows:
-    coefficients, label_index, person_ids = [], [], []
-    for person in people:
-        recording = person.recording
-        windows = windows_of(recording.time_ns, recording.samples, rate_in_hz=recording.rate_hz, spec=spec)
-        if not windows:
-            raise DatasetError(f"{recording.path}: not one window; leave {person.person.id} out")
-        # Spread evenly over the walk, so that the cap does not favour its beginning.
-        n_kept = min(windows_per_person, len(windows))
-        kept = np.linspace(0, len(windows) - 1, n_kept).round().astype(int)
-        coefficients += [windows[i].coefficients for i in kept]
-        label_index += [LABELS.index(person.person.label)] * n_kept
-        person_ids += [person.person.id] * n_kept
-    return LabelledWindows(np.stack(coefficients), np.array(label_index, np.int64), np.array(person_ids))
-
-
-def _comparisons(by_id: dict[str, PersonRecording], split: PersonSplit) -> list[Comparison]:
-    """Logistic regression on the gait figures, where the register gives them for everybody concerned."""
-    gaits = {person_id: person.person.gait for person_id, person in by_id.items()}
-    train = [(gait, by_id[i].person.label) for i in (*split.train, *split.validation) if (gait := gaits[i]) is not None]
-    test = [(i, gait) for i in split.test if (gait := gaits[i]) is not None]
-    if len(test) < len(split.test) or not train:
+def _register_comparison(dataset: Dataset, split: PersonSplit) -> list[Comparison]:
+    """Logistic regression on the gait figures of a register, where it has them for everybody concerned."""
+    gaits = {item.id: item.person.gait for item in dataset.subjects if item.person is not None and item.person.gait}
+    label_of = dataset.label_of
+    learned = [person for person in (*split.train, *split.validation) if person in gaits]
+    if not learned or any(person not in gaits for person in split.test):
         return []
     probabilities = logistic_regression(
-        [gait for gait, _ in train], [LABELS.index(label) for _, label in train], [gait for _, gait in test]
+        [gaits[person] for person in learned],
+        [dataset.labels.index(label_of[person]) for person in learned],
+        [gaits[person] for person in split.test],
     )
     figures = evaluate(
         probabilities.astype(np.float32),
-        np.array([LABELS.index(by_id[i].person.label) for i, _ in test]),
-        np.array([i for i, _ in test]),
+        np.array([dataset.labels.index(label_of[person]) for person in split.test]),
+        np.array(split.test),
     )
-    note = f"on the {len(test)} test people's own gait figures (means and deviations), trained on the other people's"
+    note = (
+        f"on the {len(split.test)} test people's own gait figures (means and deviations), trained on the other people's"
+    )
     return [Comparison("logistic regression", figures.balanced_accuracy_by_person, note)]
 
 
 def _draft(
-    config: TrainConfig,
-    spec: SignalSpec,
-    split: PersonSplit,
-    labels: Mapping[str, str],
-    temperature: float,
-    gravity: Gravity,
-    trained_on: str,
-    dataset: str,
+    config: TrainConfig, trained: Trained, split: PersonSplit, dataset: Dataset, abstention: Abstention
 ) -> Manifest:
+    spec = trained.spec
+    labels = list(dataset.label_of.values())
+    cap = f"; at most {config.windows_per_person} windows a person" if config.windows_per_person else ""
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=config.name,
         created=datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat(),
-        labels=LABELS,
+        labels=dataset.labels,
         sample_rate_hz=spec.rate_hz,
         window_samples=spec.window_samples,
         hop_samples=spec.hop_samples,
         channels=CHANNELS,
         units=CHANNEL_UNITS,
         frame=FRAME,
-        gravity=gravity,
+        gravity=dataset.gravity,
         max_bridged_gap_ms=spec.max_bridged_gap_ms,
         max_bridged_share=spec.max_bridged_share,
         outlier_limits=OutlierLimits(
@@ -234,30 +369,33 @@ def _draft(
         ),
         scaler=Scaler(mean=tuple(spec.mean.tolist()), deviation=tuple(spec.deviation.tolist())),
         wavelet=Wavelet(name=WAVELET, level=spec.wavelet_level, n_coefficients=spec.n_coefficients),
-        temperature=temperature,
+        temperature=trained.temperature,
         decision=Decision(
             half_life_windows=config.decision.half_life_windows,
             min_windows=config.decision.min_windows,
             switch_margin=config.decision.switch_margin,
-            least_confidence=0.0,
+            least_confidence=abstention.least_confidence,
         ),
         variants={},
         default_variant="int8",
         training=Training(
-            trained_on=trained_on,
-            dataset=dataset,
+            trained_on=dataset.trained_on,
+            dataset=f"{len(labels)} people of {dataset.folder.resolve().name} ({dataset.kind}, {dataset.target})",
             split=f"by person, stratified: {len(split.train)} train, {len(split.validation)} validate, "
-            f"{len(split.test)} test; at most {config.windows_per_person} windows a person",
-            seed=config.split.seed,
-            code_version=_code_version(),
-            n_people={label: sum(own == label for own in labels.values()) for label in LABELS},
-            figures={},
+            f"{len(split.test)} test{cap}",
+            seed=config.bundle.seed,
+            code_version=code_version(),
+            n_people={label: labels.count(label) for label in dataset.labels},
+            figures={
+                "validation_answered_share": abstention.answered_share,
+                "validation_wrong_share": abstention.wrong_share,
+            },
         ),
-        intended_use=_SYNTHETIC_USE if trained_on == _TWINS else _INTENDED_USE,
+        intended_use=SYNTHETIC_USE if dataset.is_synthetic else _USES.get(dataset.target, _OTHER_USE),
     )
 
 
-def _code_version() -> str:
+def code_version() -> str:
     """The version, with the commit where this is a checkout."""
     try:
         found = subprocess.run(
@@ -270,3 +408,8 @@ def _code_version() -> str:
     except (OSError, subprocess.CalledProcessError):
         return __version__
     return f"{__version__}+{found.stdout.strip()}"
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

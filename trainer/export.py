@@ -18,13 +18,15 @@ from edge.bundle import Bundle, Manifest, Variant, write_bundle
 from edge.errors import TrainingError
 from edge.model import RuntimeName
 from trainer.agreement import measure_agreement, require_agreement
-from trainer.card import Comparison, draw_pictures, write_card
+from trainer.calibration import apply_temperature, expected_calibration_error
+from trainer.card import Comparison, Provenance, draw_pictures, write_card
 from trainer.convert import N_CALIBRATION_WINDOWS, SHIPPED_VARIANTS, convert
 from trainer.evaluate import Figures, evaluate
 from trainer.network import max_abs_cells, predict
 from trainer.training import History, LabelledWindows
 from trainer.variants import answers
 
+LICENCE_NAME = "LICENCE.txt"
 # The fused int8 LSTM keeps its cells in 16 bits with at most 6 before the point.
 LARGEST_INT8_CELL = 64.0
 
@@ -63,13 +65,15 @@ def export_bundle(
     calibration: NDArray[np.float32],
     test: LabelledWindows,
     history: History,
+    provenance: Provenance,
     comparisons: Sequence[Comparison] = (),
     runtime: RuntimeName | None = None,
 ) -> Bundle:
     """Write the bundle ``folder``: int8 and dynamic range, each with its agreement, the card and its pictures.
 
     ``draft`` has no variants yet; its ``training.figures`` are completed with the default variant's figures
-    on ``test``, the largest cells and the best epoch. ``calibration`` are windows of training people,
+    on ``test``, the largest cells and the best epoch; they hold
+    what the abstention threshold gave on validation people. ``calibration`` are windows of training people,
     ``test`` of people that took part in neither training nor validation. `TrainingError` where a variant
     fails a bar of `trainer.agreement`.
     """
@@ -78,6 +82,7 @@ def export_bundle(
     float_probabilities = predict(network, test.coefficients)
     variants: dict[str, Variant] = {}
     figures: dict[str, Figures] = {}
+    shipped_probabilities = float_probabilities
     for name, model in models.items():
         answered = answers(model, test.coefficients, runtime=runtime)
         agreement = measure_agreement(float_probabilities, answered.probabilities, test.label_index, test.person_ids)
@@ -99,15 +104,21 @@ def export_bundle(
             agreement=agreement,
         )
         figures[name] = evaluate(answered.probabilities, test.label_index, test.person_ids)
+        if name == draft.default_variant:
+            shipped_probabilities = answered.probabilities
     shipped = figures[draft.default_variant]
     measured = draft.training.figures | _figures(shipped, cells, history)
+    for suffix, temperature in (("", draft.temperature), ("_raw", 1.0)):
+        applied = apply_temperature(shipped_probabilities, temperature)
+        measured[f"test_expected_calibration_error{suffix}"] = expected_calibration_error(applied, test.label_index)
     manifest = msgspec.structs.replace(
         draft, variants=variants, training=msgspec.structs.replace(draft.training, figures=measured)
     )
     pictures = draw_pictures(manifest.labels, shipped, history)
-    card = write_card(manifest, shipped, comparisons, cells, list(pictures))
+    card = write_card(manifest, shipped, comparisons, cells, list(pictures), provenance)
     by_name = {str(name): model for name, model in models.items()}
-    return write_bundle(folder, manifest, by_name, card, pictures)
+    terms = {LICENCE_NAME: f"{provenance.licence}\n\n{provenance.credit}\n".encode()}
+    return write_bundle(folder, manifest, by_name, card, pictures | terms)
 
 
 def _figures(shipped: Figures, cells: tuple[float, ...], history: History) -> dict[str, float]:

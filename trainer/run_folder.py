@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from edge.errors import TrainingError
-from trainer.trial import Answers, TrialResult
 from trainer.training import Epoch, History
+from trainer.trial import Answers, TrialResult
 
 IDENTITY: Final = "run.json"
 _SIDES: Final = ("validation", "test")
@@ -77,9 +77,7 @@ class RunFolder:
     def save(self, result: TrialResult) -> None:
         """Keep a result; its checkpoint goes."""
         texts = {
-            name: getattr(result, name)
-            for name in result.__dataclass_fields__
-            if name not in (*_SIDES, "history")
+            name: getattr(result, name) for name in result.__dataclass_fields__ if name not in (*_SIDES, "history")
         }
         texts["history"] = None if result.history is None else asdict(result.history)
         texts["units"] = {side: getattr(result, side).unit for side in _SIDES}

@@ -18,15 +18,16 @@ from edge.errors import ConfigError
 from edge.stream.preprocess import SignalSpec, max_level
 from firmware_bridge.channels import N_CHANNELS
 from trainer.baselines import BASELINES
-from trainer.batches import WindowBatches
+from trainer.batches import labelled, windows_source
 from trainer.evaluate import fit_temperature
+from trainer.history import History, Progress
 from trainer.imbalance import loss_of
 from trainer.network import HAAR_LEVEL, build_network, predict
 from trainer.protocols import Fold, n_people
 from trainer.scaling import Scaling, learn_scaling
 from trainer.store import WindowStore, coefficients_of
 from trainer.train_config import SignalConfig, TrainConfig
-from trainer.training import History, LabelledWindows, Progress, fit
+from trainer.training import fit
 from trainer.trial import BASELINE, Answers, Trial, TrialResult
 
 OnProgress = Callable[[Progress], object]
@@ -45,9 +46,9 @@ class Trained:
 
 
 def run_trial(
-    trial: Trial, store: WindowStore, on_progress: OnProgress | None = None, checkpoint: Path | None = None
+    trial: Trial, store: WindowStore, on_progress: OnProgress | None = None, *, checkpoints: Path | None = None
 ) -> TrialResult:
-    """Run a trial whole; with a ``checkpoint`` its training goes on where a killed one stopped."""
+    """Run a trial whole; with a folder of ``checkpoints`` its training goes on where a killed one stopped."""
     started_s = time.monotonic()
     fold = trial.fold
     history: History | None = None
@@ -56,9 +57,24 @@ def run_trial(
         validation, test = baseline(store, fold, seed=fold.seed)
         temperature = fit_temperature(validation.probabilities, validation.label_index)
     else:
+        checkpoint = None if checkpoints is None else checkpoints / trial.key
         trained = train(trial.config, store, fold, on_progress, checkpoint)
         validation, test = (answer(trained, store, windows) for windows in (fold.validation, fold.test))
         history, temperature = trained.history, trained.temperature
+    return result_of(trial, store, validation, test, temperature, started_s, history)
+
+
+def result_of(
+    trial: Trial,
+    store: WindowStore,
+    validation: Answers,
+    test: Answers,
+    temperature: float,
+    started_s: float,
+    history: History | None,
+) -> TrialResult:
+    """A trial's answers with what it was; ``started_s`` by the monotonic clock."""
+    fold = trial.fold
     return TrialResult(
         key=trial.key,
         method=trial.method,
@@ -94,19 +110,13 @@ def train(
         seed=fold.seed,
         loss=loss_of(config.imbalance),
     )
-    batches = WindowBatches(
-        store,
-        fold.train,
-        spec,
-        imbalance=config.imbalance,
-        augment=config.augment,
-        batch_size=config.fit.batch_size,
-        seed=fold.seed,
+    source = windows_source(
+        store, fold.train, spec, imbalance=config.imbalance, augmentation=config.augment, seed=fold.seed
     )
     validation = labelled(store, fold.validation, spec)
     history = fit(
         network,
-        batches,
+        source,
         validation,
         config.fit,
         seed=fold.seed,
@@ -125,15 +135,8 @@ def answer(trained: Trained, store: WindowStore, windows: NDArray[np.int64]) -> 
     return Answers("window", np.concatenate(probabilities), store.labels_of(windows), store.person_ids(windows))
 
 
-def labelled(store: WindowStore, windows: NDArray[np.int64], spec: SignalSpec) -> LabelledWindows:
-    """Windows as the network takes them, with label and person."""
-    return LabelledWindows(
-        coefficients_of(store.raw(windows), spec), store.labels_of(windows), store.person_ids(windows)
-    )
-
-
 def wavelet_level(config: TrainConfig) -> int:
-    """The level of a configuration: the largest where none is given, as in the paper; `ConfigError` where it can't be."""
+    """The level of a configuration, the largest where none is given, as in the paper; `ConfigError` if it can't be."""
     signal = config.signal
     largest = max_level(signal.window_samples)
     level = signal.wavelet_level or largest

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from edge import __version__
-from edge.cli import info, live, replay, training, watch
+from edge.cli import info, live, replay, train, twins, watch
 from edge.errors import FrailedgeError
 
 app = typer.Typer(
@@ -38,8 +38,9 @@ app.command("replay")(replay.command)
 app.command("watch")(watch.command)
 app.command("config")(info.config_command)
 app.command("schema")(info.schema_command)
-app.command("twins")(training.twins_command)
-app.command("train")(training.train_command)
+app.command("twins")(twins.twins_command)
+app.command("train")(train.train_command)
+app.command("baselines")(train.baselines_command)
 
 
 def main() -> None:

@@ -1,7 +1,4 @@
-"""`frailedge twins` and `frailedge train`: thin shells around the trainer, which is imported when they run.
-
-The edge runs without TensorFlow; without the extra `train` these commands say what to install.
-"""
+"""`frailedge twins`: a thin shell around `trainer.twins`, which is imported when it runs."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge.errors import ConfigError
-from edge.sources.gstride import Overrides
 from edge.sources.register import Person, read_register
 
 _SEPARATORS = {"space": " ", "tab": "\t", "comma": ",", "semicolon": ";"}
@@ -99,71 +95,3 @@ def twins_command(
     for line in twins.skipped:
         log.print(f"no twin of {line}")
     log.print(f"{twins.folder}: {len(twins.people)} synthetic people, {minutes:g} minutes each; not valid for people")
-
-
-def train_command(
-    folder: Annotated[Path, typer.Argument(help="GSTRIDE's folder, or one that `frailedge twins` wrote.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle to write.")] = Path("bundle"),
-    config: Annotated[
-        str, typer.Option("--config", help="Name of a file in configs/train, or the path of such a file.")
-    ] = "twins",
-    rate_hz: Annotated[
-        float | None, typer.Option("--rate-hz", help="Of all recordings, where it cannot be found.")
-    ] = None,
-    units: Annotated[str | None, typer.Option("--units", help="Of all recordings, like g,deg/s.")] = None,
-    axes: Annotated[str | None, typer.Option("--axes", help="Of all recordings, like x,-z,y.")] = None,
-) -> None:
-    """Train on a folder, split by person, and write a model bundle with its card."""
-    from trainer.train_config import load_train_config  # noqa: PLC0415 - the edge starts without the trainer
-
-    checked = load_train_config(config)
-    try:
-        from trainer.datasets import demo_pair, load_people  # noqa: PLC0415
-        from trainer.experiment import run  # noqa: PLC0415
-        from trainer.training import Progress as Trained  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"training needs {error.name}: pip install 'frailedge[train]'") from error
-
-    log = _log()
-    with Progress(*_BAR, console=log, disable=not log.is_terminal) as bar:
-        reading = bar.add_task("reading", total=None)
-        dataset = load_people(
-            folder,
-            overrides=Overrides(rate_hz, units, axes),
-            progress=lambda _, done, total: bar.update(reading, completed=done, total=total),
-        )
-    log.print(f"{dataset.folder}: {len(dataset.people)} people with recordings, register {dataset.register}")
-    for problem in dataset.problems:
-        log.print(f"problem: {problem}")
-    if dataset.without_recording:
-        log.print(f"without a recording: {', '.join(dataset.without_recording)}")
-    held_out = [person.id for person in demo_pair([item.person for item in dataset.people])]
-    last_epoch = 0
-    with Progress(*_BAR, TextColumn("{task.fields[speed]}"), console=log, disable=not log.is_terminal) as bar:
-        training = bar.add_task("training", total=None, speed="")
-
-        def advance(at: Trained) -> None:
-            nonlocal last_epoch
-            done = (at.epoch - 1) * at.n_windows + at.windows_done
-            speed = f"epoch {at.epoch} of {at.n_epochs}, {at.windows_per_s:.0f} windows/s"
-            bar.update(training, completed=done, total=at.n_epochs * at.n_windows, speed=speed)
-            if not log.is_terminal and at.epoch > last_epoch:
-                last_epoch = at.epoch
-                log.print(f"{speed}, at most {at.remaining_s / 60:.0f} minutes left")
-
-        bundle = run(
-            dataset.people,
-            checked,
-            out,
-            dataset=f"{len(dataset.people)} people of {dataset.folder.resolve().name}",
-            held_out=held_out,
-            say=log.print,
-            on_progress=advance,
-        )
-    figures = bundle.manifest.training.figures
-    log.print(
-        f"{bundle.folder}: balanced accuracy by person {figures['test_balanced_accuracy_by_person']:.3f} "
-        f"({figures['test_balanced_accuracy_by_person_lower_95']:.3f} to "
-        f"{figures['test_balanced_accuracy_by_person_upper_95']:.3f}) on {figures['test_people']:.0f} people; "
-        f"trained on {bundle.manifest.training.trained_on}; see MODEL_CARD.md"
-    )
