@@ -1,82 +1,96 @@
-"""The paper's DeepConvLSTM, layer by layer as McFly builds it.
+"""The paper's DeepConvLSTM, layer by layer as McFly builds it, and the same one on Haar blocks.
 
-Enters: the parameters that McFly's search chooses, and the shape of a window. Leaves: a compiled Keras model
-that maps ``(n_windows, n_coefficients, n_channels)`` to ``(n_windows, n_labels)`` probabilities. No data, no
-training here.
+Enters: the configuration of a network, and the shape of a window. Leaves: a compiled Keras model that maps
+``(n_windows, n_coefficients, n_channels)`` to ``(n_windows, n_labels)`` probabilities. No data, no training here.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.tf import keras
+from trainer.imbalance import CROSS_ENTROPY, Loss
+from trainer.tf import keras, tf
+from trainer.train_config import NetworkConfig
 
 Probabilities = NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
-class NetworkParameters:
-    """What McFly's search draws; the defaults are the best network of the paper.
-
-    ``input_noise``, which is not McFly's, is the deviation of white noise on the scaled coefficients while training;
-    db1 is orthonormal, so it is the same noise on the scaled samples. Nothing of it is left in a converted model.
-    """
-
-    filters: tuple[int, ...] = (54,)
-    lstm_units: tuple[int, ...] = (29, 95, 94, 46)
-    learning_rate: float = 0.0268
-    regularisation: float = 0.0004
-    input_noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.filters or not self.lstm_units or min(*self.filters, *self.lstm_units) < 1:
-            raise ValueError("filters and lstm_units must each have one layer or more, with one unit or more")
-        if not self.learning_rate > 0 or not self.regularisation >= 0:
-            raise ValueError("learning_rate must be above 0, regularisation 0 or more")
-        if not self.input_noise >= 0:
-            raise ValueError("input_noise must be 0 or more")
+HAAR_LEVEL: Final = 3
+SAMPLES_A_BLOCK: Final = 2**HAAR_LEVEL
 
 
 def build_network(
-    parameters: NetworkParameters, *, n_coefficients: int, n_channels: int, n_labels: int, seed: int
+    config: NetworkConfig,
+    *,
+    n_coefficients: int,
+    n_channels: int,
+    n_labels: int,
+    seed: int,
+    loss: Loss = CROSS_ENTROPY,
 ) -> Any:
     """A compiled Keras model with weights drawn from ``seed``.
 
     The convolutions run along time on each channel by itself; the LSTMs see all filters of all channels. A
-    class is given for each step, and the last one counts. Adam, categorical cross-entropy.
+    class is given for each step, and the last one counts. Adam, categorical cross-entropy unless told otherwise.
+
+    With ``haar_blocks`` a step is 8 samples, and a channel of it each of their 8 coefficients: 8 times fewer steps
+    than the paper's, which hold one coefficient each. The coefficients must be of level 3 (`HAAR_LEVEL`);
+    `ValueError` where their number is not one that this level gives whole blocks of.
+
+    ``input_noise``, which is not McFly's, is the deviation of white noise on the scaled coefficients while training;
+    db1 is orthonormal, so it is the same noise on the scaled samples. Nothing of it is left in a converted model.
     """
     keras.utils.set_random_seed(seed)
     layers = keras.layers
-    l2 = keras.regularizers.l2(parameters.regularisation)
-    stack = [
-        layers.Input((n_coefficients, n_channels)),
-        *([layers.GaussianNoise(parameters.input_noise)] if parameters.input_noise else []),
-        layers.BatchNormalization(),
-        layers.Reshape((n_coefficients, n_channels, 1)),
-    ]
-    for n_filters in parameters.filters:
+    l2 = keras.regularizers.l2(config.regularisation)
+    n_steps, n_features = n_coefficients, n_channels
+    stack = [layers.Input((n_coefficients, n_channels))]
+    if config.input_noise:
+        stack.append(layers.GaussianNoise(config.input_noise, rng_type="stateful"))
+    if config.haar_blocks:
+        if n_coefficients % SAMPLES_A_BLOCK:
+            raise ValueError(
+                f"haar_blocks needs level {HAAR_LEVEL} and a window of a multiple of {SAMPLES_A_BLOCK} samples: "
+                f"{n_coefficients} coefficients are no whole blocks"
+            )
+        n_steps, n_features = n_coefficients // SAMPLES_A_BLOCK, n_channels * SAMPLES_A_BLOCK
+        stack.append(layers.Lambda(haar_blocks, name="haar_blocks"))
+    stack += [layers.BatchNormalization(), layers.Reshape((n_steps, n_features, 1))]
+    for n_filters in config.filters:
         stack += [
             layers.Conv2D(n_filters, (3, 1), padding="same", kernel_regularizer=l2, kernel_initializer="lecun_uniform"),
             layers.BatchNormalization(),
             layers.ReLU(),
         ]
-    stack.append(layers.Reshape((n_coefficients, parameters.filters[-1] * n_channels)))
-    stack += [layers.LSTM(units, return_sequences=True, activation="tanh") for units in parameters.lstm_units]
+    stack.append(layers.Reshape((n_steps, config.filters[-1] * n_features)))
+    stack += [layers.LSTM(units, return_sequences=True, activation="tanh") for units in config.lstm_units]
     stack += [
-        layers.Dropout(0.5),
+        layers.Dropout(0.5, rng_type="stateful"),
         layers.TimeDistributed(layers.Dense(n_labels, kernel_regularizer=l2)),
         layers.Softmax(),
         layers.Lambda(lambda steps: steps[:, -1, :]),
     ]
     network = keras.Sequential(stack)
     network.compile(
-        optimizer=keras.optimizers.Adam(parameters.learning_rate),
-        loss="categorical_crossentropy",
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        loss=keras.losses.get(loss),
         weighted_metrics=["accuracy"],
     )
     return network
+
+
+def haar_blocks(coefficients: Any) -> Any:
+    """Level-3 coefficients ``(n, 8 t, c)`` by block of 8 samples, ``(n, t, 8 c)``: cA3, cD3, two of cD2, four of cD1.
+
+    db1 looks at pairs of samples, of pairs, and of those: what it says of 8 samples in a row are these 8 numbers alone.
+    """
+    n_blocks, n_channels = coefficients.shape[1] // SAMPLES_A_BLOCK, coefficients.shape[2]
+    counts = (1, 1, 2, 4)
+    parts = tf.split(coefficients, [n_blocks * count for count in counts], axis=1)
+    return tf.concat(
+        [tf.reshape(part, (-1, n_blocks, count * n_channels)) for part, count in zip(parts, counts, strict=True)],
+        axis=2,
+    )
 
 
 def predict(network: Any, coefficients: NDArray[np.float32], *, batch_size: int = 256) -> Probabilities:

@@ -17,7 +17,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class NetworkConfig(_Section, frozen=True):
-    """The layers, see `trainer.network.NetworkParameters`."""
+    """The layers, see `trainer.network.build_network`; the defaults are the best network of the paper."""
 
     filters: tuple[int, ...] = (54,)
     lstm_units: tuple[int, ...] = (29, 95, 94, 46)
@@ -34,7 +34,7 @@ class NetworkConfig(_Section, frozen=True):
 
 
 class FitConfig(_Section, frozen=True):
-    """How long and how, see `trainer.training.FitSettings`."""
+    """How long and how, see `trainer.training.fit`."""
 
     n_epochs: int = 25
     batch_size: int = 64

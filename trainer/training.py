@@ -1,158 +1,174 @@
-"""Training: windows with labels go in, a network with its best weights and the story of its epochs come out.
+"""Training: batches go in, a network with its best weights and the story of its epochs come out.
 
-Enters: a compiled network, training and validation windows of different people. Leaves: the same network with
-the weights of the epoch whose validation loss was lowest, and a `History`. Nothing is written to disk, so a
-killed run leaves nothing behind.
+Enters: a compiled network, a source of training batches, validation windows. Leaves: the same network with the weights
+of the epoch whose validation loss was lowest, and a `History`. With a checkpoint a killed training goes on after its
+last whole epoch, and ends where it would have ended: all that is drawn in an epoch is a function of seed and epoch.
 """
 
 import math
 import time
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import TrainingError
-from trainer.tf import keras
+from trainer.batches import EpochSource, LabelledWindows
+from trainer.checkpoint import FitState, load_state, save_state
+from trainer.history import Epoch, History, Progress
+from trainer.tf import keras, tf
+from trainer.train_config import FitConfig
 
+__all__ = ["Epoch", "History", "LabelledWindows", "Progress", "fit"]
 
-@dataclass(frozen=True, slots=True)
-class LabelledWindows:
-    """Scaled coefficients ``(n_windows, n_coefficients, n_channels)``, a label's index and a person's id for each."""
-
-    coefficients: NDArray[np.float32]
-    label_index: NDArray[np.int64]
-    person_ids: NDArray[np.str_]
-
-    def __post_init__(self) -> None:
-        if self.coefficients.ndim != 3 or len(self.coefficients) == 0:
-            raise ValueError(f"coefficients must be (n, n_coefficients, n_channels), got {self.coefficients.shape}")
-        if self.label_index.shape != self.person_ids.shape or self.label_index.shape != (len(self.coefficients),):
-            raise ValueError("label_index and person_ids must have one value a window")
-
-
-@dataclass(frozen=True, slots=True)
-class FitSettings:
-    """The paper's by default. ``class_weights`` ``balanced`` lets each class weigh the same in the loss."""
-
-    n_epochs: int = 25
-    batch_size: int = 64
-    patience_epochs: int = 3
-    seed: int = 0
-    class_weights: Literal["none", "balanced"] = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where training stands; ``remaining_s`` counts every epoch still allowed, early stopping may end it sooner."""
-
-    epoch: int
-    n_epochs: int
-    windows_done: int
-    n_windows: int
-    windows_per_s: float
-    remaining_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """Accuracy and loss after one epoch; the losses contain the regularisation."""
-
-    train_accuracy: float
-    train_loss: float
-    validation_accuracy: float
-    validation_loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Every epoch that was run, and the index of the one whose weights the network holds."""
-
-    epochs: tuple[Epoch, ...]
-    best_epoch: int
-
-    @property
-    def best(self) -> Epoch:
-        """The epoch whose weights the network holds."""
-        return self.epochs[self.best_epoch]
+OnProgress = Callable[[Progress], object]
 
 
 def fit(
     network: Any,
-    train: LabelledWindows,
+    source: EpochSource,
     validation: LabelledWindows,
-    settings: FitSettings,
-    on_progress: Callable[[Progress], None] | None = None,
+    config: FitConfig,
+    *,
+    seed: int,
+    people_apart: bool = True,
+    checkpoint: Path | None = None,
+    on_progress: OnProgress | None = None,
 ) -> History:
     """Train until the epochs end, or the validation loss has not fallen for ``patience_epochs``; keep the best.
 
-    ``on_progress`` is called after each batch. `TrainingError` where the loss was finite in no epoch, or
-    people stand on both sides of the split.
+    ``checkpoint`` is written after each epoch, and taken up where it exists; it is the caller's to remove. ``cosine``
+    lets the learning rate of each batch fall from the network's own to 0 over all epochs that are allowed.
+    ``on_progress`` is called after each batch. `TrainingError` where the loss was finite in no epoch, the checkpoint is
+    another training's or can't be written, or people stand on both sides of a split that keeps ``people_apart``.
     """
-    both = sorted(set(train.person_ids.tolist()) & set(validation.person_ids.tolist()))
-    if both:
+    both = sorted(source.person_ids & set(validation.person_ids.tolist()))
+    if both and people_apart:
         raise TrainingError(f"{len(both)} people ({both[0]} first) are in training and validation: split by person")
-    n_labels = network.output_shape[-1]
-    n_windows = len(train.label_index)
-    weights = class_weights(train.label_index, n_labels, settings.class_weights)
-    epochs: list[Epoch] = []
-    best_weights: list[NDArray[np.float32]] = []
-    best_epoch = -1
-    start_s = time.monotonic()
-
-    def after_batch(batch: int, logs: dict[str, float]) -> None:
-        if not math.isfinite(logs["loss"]):
-            network.stop_training = True
-        if on_progress is not None:
-            done = min((batch + 1) * settings.batch_size, n_windows)
-            rate = (len(epochs) * n_windows + done) / max(time.monotonic() - start_s, 1e-9)
-            remaining = (settings.n_epochs - len(epochs)) * n_windows - done
-            on_progress(Progress(len(epochs) + 1, settings.n_epochs, done, n_windows, rate, remaining / rate))
-
-    def after_epoch(_: int, logs: dict[str, float]) -> None:
-        nonlocal best_weights, best_epoch
-        epochs.append(Epoch(logs["accuracy"], logs["loss"], logs["val_accuracy"], logs["val_loss"]))
-        lowest = epochs[best_epoch].validation_loss if best_epoch >= 0 else math.inf
-        if epochs[-1].validation_loss < lowest:
-            best_epoch, best_weights = len(epochs) - 1, network.get_weights()
-        elif len(epochs) - 1 - max(best_epoch, 0) >= settings.patience_epochs:
-            network.stop_training = True
-
-    keras.utils.set_random_seed(settings.seed)
-    network.fit(
-        train.coefficients,
-        keras.utils.to_categorical(train.label_index, n_labels),
-        sample_weight=weights[train.label_index],
-        validation_data=(
-            validation.coefficients,
-            keras.utils.to_categorical(validation.label_index, n_labels),
-            weights[validation.label_index],
-        ),
-        batch_size=settings.batch_size,
-        epochs=settings.n_epochs,
-        verbose=0,
-        callbacks=[keras.callbacks.LambdaCallback(on_batch_end=after_batch, on_epoch_end=after_epoch)],
-    )
-    if best_epoch < 0:
-        raise TrainingError("the loss is not finite in any epoch: lower the learning rate")
-    network.set_weights(best_weights)
-    return History(tuple(epochs), best_epoch)
-
-
-def class_weights(
-    label_index: NDArray[np.int64], n_labels: int, mode: Literal["none", "balanced"]
-) -> NDArray[np.float32]:
-    """A weight a label ``(n_labels,)``; ``balanced`` makes the labels' sums equal, with a mean of 1 over windows.
-
-    `TrainingError` where a label has no window.
-    """
-    counts = np.bincount(label_index, minlength=n_labels)
-    if (counts == 0).any():
-        raise TrainingError(
-            f"label {int(np.argmin(counts))} has no training window: a class can't be learned from none"
+    run = _Run(network, source, validation, config, seed)
+    identity = _identity(network, source, validation, config, seed)
+    state = load_state(checkpoint, identity) if checkpoint is not None else None
+    if state is None:
+        state = FitState(identity, (), -1, *run.weights(), ())
+    run.restore(state)
+    meter = _Meter(len(source), config.n_epochs, len(state.epochs), on_progress)
+    while not _is_over(state, config):
+        epoch = run.epoch(len(state.epochs), meter)
+        lowest = state.epochs[state.best_epoch].validation_loss if state.best_epoch >= 0 else math.inf
+        weights, optimiser = run.weights()
+        is_best = epoch.validation_loss < lowest
+        state = FitState(
+            identity,
+            (*state.epochs, epoch),
+            len(state.epochs) if is_best else state.best_epoch,
+            weights,
+            optimiser,
+            weights if is_best else state.best,
         )
-    if mode == "none":
-        return np.ones(n_labels, np.float32)
-    return (len(label_index) / (n_labels * counts)).astype(np.float32)
+        if checkpoint is not None:
+            save_state(checkpoint, state)
+    if state.best_epoch < 0:
+        raise TrainingError("the loss is not finite in any epoch: lower the learning rate")
+    network.set_weights(list(state.best))
+    return History(state.epochs, state.best_epoch)
+
+
+class _Run:
+    """A network in training: its steps as graphs, its state as arrays."""
+
+    def __init__(
+        self, network: Any, source: EpochSource, validation: LabelledWindows, config: FitConfig, seed: int
+    ) -> None:
+        self._network, self._source, self._validation = network, source, validation
+        self._config, self._seed = config, seed
+        self._first_rate = float(network.optimizer.learning_rate.numpy())
+        self._one_hot = np.eye(network.output_shape[-1], dtype=np.float32)
+        network.optimizer.build(network.trainable_variables)
+        # Not `network.fit`: it would start a pipeline of its own in each epoch, and hide where randomness comes from.
+        batch = [(None, *network.input_shape[1:]), (None, network.output_shape[-1]), (None,)]
+        self._step = tf.function(
+            lambda *batch: network.train_step(batch), input_signature=[tf.TensorSpec(shape) for shape in batch]
+        )
+
+    def weights(self) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
+        optimiser = tuple(variable.numpy() for variable in self._network.optimizer.variables)
+        return tuple(self._network.get_weights()), optimiser
+
+    def restore(self, state: FitState) -> None:
+        self._network.set_weights(list(state.weights))
+        for variable, value in zip(self._network.optimizer.variables, state.optimiser, strict=True):
+            variable.assign(value)
+
+    def epoch(self, index: int, meter: "_Meter") -> Epoch:
+        network, config = self._network, self._config
+        n_batches = math.ceil(len(self._source) / config.batch_size)
+        network.reset_metrics()
+        self._reseed(index)
+        logs: dict[str, float] = {}
+        for place, batch in enumerate(self._source.batches(seed=self._seed, epoch=index, batch_size=config.batch_size)):
+            if config.schedule == "cosine":
+                done = (index * n_batches + place) / (config.n_epochs * n_batches)
+                network.optimizer.learning_rate.assign(self._first_rate * 0.5 * (1 + math.cos(math.pi * done)))
+            answers = self._step(batch.coefficients, self._one_hot[batch.label_index], batch.weight)
+            logs = {name: float(value) for name, value in answers.items()}
+            if not math.isfinite(logs["loss"]):
+                break
+            meter.tell(index, len(batch.label_index))
+        truth = self._validation
+        found = network.evaluate(
+            truth.coefficients,
+            self._one_hot[truth.label_index],
+            sample_weight=self._source.class_weights[truth.label_index],
+            batch_size=max(config.batch_size, 256),
+            verbose=0,
+            return_dict=True,
+        )
+        return Epoch(logs["accuracy"], logs["loss"], found["accuracy"], found["loss"])
+
+    def _reseed(self, epoch: int) -> None:
+        """Dropout and noise draw from generators of their layers: set for this epoch, whatever came before."""
+        for index, layer in enumerate(self._network.layers):
+            if isinstance(layer, keras.layers.Dropout | keras.layers.GaussianNoise):
+                seed = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)
+                layer._random_generator._generator.reset_from_seed(int(seed[0]))
+
+
+class _Meter:
+    """Counts windows; the rate is that of this process, a resumed one starts anew."""
+
+    def __init__(self, n_windows: int, n_epochs: int, n_epochs_before: int, on_progress: OnProgress | None) -> None:
+        self._n_windows, self._n_epochs, self._on_progress = n_windows, n_epochs, on_progress
+        self._n_before = n_epochs_before * n_windows
+        self._n_done = self._n_before
+        self._start_s = time.monotonic()
+
+    def tell(self, epoch: int, n_windows: int) -> None:
+        self._n_done += n_windows
+        if self._on_progress is not None:
+            rate = (self._n_done - self._n_before) / max(time.monotonic() - self._start_s, 1e-9)
+            remaining = self._n_epochs * self._n_windows - self._n_done
+            done = self._n_done - epoch * self._n_windows
+            self._on_progress(Progress(epoch + 1, self._n_epochs, done, self._n_windows, rate, remaining / rate))
+
+
+def _is_over(state: FitState, config: FitConfig) -> bool:
+    n_epochs = len(state.epochs)
+    return (
+        n_epochs >= config.n_epochs
+        or (n_epochs > 0 and not math.isfinite(state.epochs[-1].train_loss))
+        or n_epochs - 1 - max(state.best_epoch, 0) >= config.patience_epochs
+    )
+
+
+def _identity(network: Any, source: EpochSource, validation: LabelledWindows, config: FitConfig, seed: int) -> str:
+    """What must be the same for a checkpoint to be taken up. The rest is in the run's folder, which is one run's."""
+    rows = zlib.crc32(source.label_index.tobytes()) ^ zlib.crc32(validation.label_index.tobytes())
+    shapes = zlib.crc32(repr([weight.shape for weight in network.weights]).encode())
+    return (
+        f"{network.count_params()} parameters {shapes:08x}, {len(source)} + {len(validation.label_index)} windows "
+        f"{rows:08x}, seed {seed}, {config.n_epochs} epochs, batch {config.batch_size}, patience "
+        f"{config.patience_epochs}, {config.schedule}"
+    )

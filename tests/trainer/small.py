@@ -1,21 +1,22 @@
 """Small networks and easy windows, so that tests of the trainer take seconds. Needs TensorFlow."""
 
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from trainer.network import NetworkParameters, build_network
-from trainer.training import LabelledWindows
+from trainer.batches import LabelledWindows
+from trainer.network import build_network
+from trainer.train_config import NetworkConfig
 
 N_COEFFICIENTS = 16
-SMALL = NetworkParameters(filters=(4,), lstm_units=(8,), learning_rate=0.02, regularisation=0.0001)
+SMALL = NetworkConfig(filters=(4,), lstm_units=(8,), learning_rate=0.02, regularisation=0.0001)
 
 
 def small_network(seed: int, lstm_units: tuple[int, ...] = SMALL.lstm_units) -> Any:
     """A network over 16 steps of six channels, three labels."""
-    parameters = replace(SMALL, lstm_units=lstm_units)
-    return build_network(parameters, n_coefficients=N_COEFFICIENTS, n_channels=6, n_labels=3, seed=seed)
+    config = msgspec.structs.replace(SMALL, lstm_units=lstm_units)
+    return build_network(config, n_coefficients=N_COEFFICIENTS, n_channels=6, n_labels=3, seed=seed)
 
 
 def easy_windows(n_people: int, per_person: int, *, seed: int, prefix: str) -> LabelledWindows:

@@ -11,8 +11,9 @@ pytest.importorskip("tensorflow", reason="needs the extra `train`")
 from edge.model import TfliteModel
 from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
 from trainer.convert import cell_clips, convert, remove_cell_clips
-from trainer.network import NetworkParameters, build_network, max_abs_cells, predict
+from trainer.network import build_network, max_abs_cells, predict
 from trainer.tf import keras
+from trainer.train_config import NetworkConfig
 from trainer.variants import answers
 
 pytestmark = pytest.mark.train
@@ -24,7 +25,7 @@ N_STEPS = 60
 def counter() -> Any:
     """A network whose LSTM adds its input up for as long as a window lasts: its cells pass 10 by far, and come back."""
     network = build_network(
-        NetworkParameters(filters=(2,), lstm_units=(6,)), n_coefficients=N_STEPS, n_channels=6, n_labels=3, seed=0
+        NetworkConfig(filters=(2,), lstm_units=(6,)), n_coefficients=N_STEPS, n_channels=6, n_labels=3, seed=0
     )
     generator = np.random.default_rng(0)
     for layer in network.layers:

@@ -1,87 +1,184 @@
-"""Training keeps the best weights, tells how far it is, repeats itself, and refuses what can't be learned from."""
+"""Training keeps the best weights, tells how far it is, repeats itself, survives its killing, and refuses bad input."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="needs the extra `train`")
 
 from edge.errors import TrainingError
-from tests.trainer.small import SMALL, easy_windows, small_network
+from tests.trainer.small import N_COEFFICIENTS, SMALL, easy_windows
+from trainer.batches import array_source
 from trainer.evaluate import evaluate
 from trainer.network import build_network, predict
 from trainer.tf import keras
-from trainer.training import FitSettings, LabelledWindows, Progress, class_weights, fit
+from trainer.train_config import FitConfig
+from trainer.training import History, Progress, fit
 
 pytestmark = pytest.mark.train
 
 TRAIN = easy_windows(12, 20, seed=1, prefix="a")
 VALIDATION = easy_windows(6, 20, seed=2, prefix="b")
+SOURCE = array_source(TRAIN, 3)
+SEED = 3
+INTERRUPTED = FitConfig(n_epochs=4, patience_epochs=4, schedule="cosine")
 
 
-def test_classes_that_differ_are_learned_the_best_weights_kept_and_progress_told() -> None:
-    network = small_network(seed=0)
+def noisy_network() -> Any:
+    """With noise on its input and dropout, so that chance has its part in each batch."""
+    config = msgspec.structs.replace(SMALL, input_noise=0.2)
+    return build_network(config, n_coefficients=N_COEFFICIENTS, n_channels=6, n_labels=3, seed=SEED)
+
+
+def plain_network(learning_rate: float = SMALL.learning_rate) -> Any:
+    """No LSTM: Keras takes seconds to trace one, and what it is used for holds for any network."""
+    keras.utils.set_random_seed(SEED)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            layers.Input((N_COEFFICIENTS, 6)),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax", kernel_regularizer=keras.regularizers.l2(SMALL.regularisation)),
+        ]
+    )
+    network.compile(keras.optimizers.Adam(learning_rate), "categorical_crossentropy", weighted_metrics=["accuracy"])
+    return network
+
+
+def fit_interrupted(checkpoint: Path | None, on_progress: Any = None) -> tuple[Any, History]:
+    network = noisy_network()
+    return network, fit(
+        network, SOURCE, VALIDATION, INTERRUPTED, seed=SEED, checkpoint=checkpoint, on_progress=on_progress
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> tuple[list[np.ndarray[Any, Any]], History, list[Progress]]:
     seen: list[Progress] = []
-    settings = FitSettings(n_epochs=8, patience_epochs=8, batch_size=64)
-    history = fit(network, TRAIN, VALIDATION, settings, seen.append)
-    losses = [epoch.validation_loss for epoch in history.epochs]
-    assert history.best_epoch == int(np.argmin(losses))
-    truth = keras.utils.to_categorical(VALIDATION.label_index, 3)
+    network, history = fit_interrupted(None, seen.append)
+    truth = np.eye(3)[VALIDATION.label_index]
+    # The network is left as the best epoch had it.
     loss, _ = network.evaluate(VALIDATION.coefficients, truth, verbose=0, batch_size=64)
     assert loss == pytest.approx(history.best.validation_loss, rel=1e-4)
-    probabilities = predict(network, VALIDATION.coefficients)
-    found = evaluate(probabilities, VALIDATION.label_index, VALIDATION.person_ids)
+    found = evaluate(predict(network, VALIDATION.coefficients), VALIDATION.label_index, VALIDATION.person_ids)
     assert found.balanced_accuracy_by_person.value > 0.8
     assert found.accuracy_by_window.value == pytest.approx(history.best.validation_accuracy, abs=1e-6)
-    # Progress was told after each batch of 64 of the 240 windows.
-    counts = [(epoch, done) for epoch in range(1, 9) for done in (64, 128, 192, 240)]
+    return network.get_weights(), history, seen
+
+
+def test_classes_that_differ_are_learned_and_the_best_weights_kept(
+    uninterrupted: tuple[Any, History, list[Progress]],
+) -> None:
+    _, history, _ = uninterrupted
+    losses = [epoch.validation_loss for epoch in history.epochs]
+    assert history.best_epoch == int(np.argmin(losses))
+    assert losses[-1] < losses[0]
+
+
+def test_progress_is_told_after_each_batch(uninterrupted: tuple[Any, History, list[Progress]]) -> None:
+    _, _, seen = uninterrupted
+    counts = [(epoch, done) for epoch in range(1, 5) for done in (64, 128, 192, 240)]
     assert [(at.epoch, at.windows_done) for at in seen] == counts
     assert all(at.windows_per_s > 0 and at.remaining_s >= 0 for at in seen)
-    assert (seen[-1].remaining_s, seen[-1].n_windows, seen[-1].n_epochs) == (0, 240, 8)
+    assert (seen[-1].remaining_s, seen[-1].n_windows, seen[-1].n_epochs) == (0, 240, 4)
+
+
+def test_a_training_killed_after_two_epochs_ends_where_an_uninterrupted_one_does(
+    uninterrupted: tuple[Any, History, list[Progress]], tmp_path: Path
+) -> None:
+    """A real process is killed in the middle of its third epoch; this one goes on from what it left."""
+    weights, history, _ = uninterrupted
+    checkpoint = tmp_path / "folds" / "fit.npz"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import {__name__} as here; here.run_to_be_killed({str(checkpoint)!r})"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == "epoch 3, 128 windows\n":
+            break
+    process.kill()
+    process.stdin.close()
+    process.stdout.close()
+    assert process.wait() == -9
+    with np.load(checkpoint) as arrays:
+        assert len(arrays["epochs"]) == 2
+    seen: list[Progress] = []
+    network, resumed = fit_interrupted(checkpoint, seen.append)
+    assert [at.epoch for at in seen] == [3] * 4 + [4] * 4
+    assert resumed == history
+    for a, b in zip(network.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # Once over it stays over: nothing is trained a second time.
+    again: list[Progress] = []
+    assert fit_interrupted(checkpoint, again.append)[1] == history
+    assert again == []
+
+
+def run_to_be_killed(checkpoint: str) -> None:
+    """In the process of the test above: waits in the third epoch for its end."""
+
+    def tell(at: Progress) -> None:
+        print(f"epoch {at.epoch}, {at.windows_done} windows", flush=True)
+        if (at.epoch, at.windows_done) == (3, 128):
+            sys.stdin.read()
+
+    fit_interrupted(Path(checkpoint), tell)
 
 
 def test_training_stops_once_patience_is_over_and_goes_back_to_the_best() -> None:
     """Labels of validation that contradict those of training: the more is learned, the worse it gets."""
     contrary = replace(VALIDATION, label_index=2 - VALIDATION.label_index)
-    settings = FitSettings(n_epochs=20, patience_epochs=2, batch_size=32)
-    history = fit(small_network(seed=0), TRAIN, contrary, settings)
-    assert len(history.epochs) == history.best_epoch + 1 + settings.patience_epochs < settings.n_epochs
+    config = FitConfig(n_epochs=20, patience_epochs=2, batch_size=32)
+    history = fit(plain_network(), SOURCE, contrary, config, seed=0)
+    assert len(history.epochs) == history.best_epoch + 1 + config.patience_epochs < config.n_epochs
 
 
-def test_a_seed_gives_the_same_training_again() -> None:
-    settings = FitSettings(n_epochs=1, seed=3)
-    first, again = small_network(seed=3), small_network(seed=3)
-    assert fit(first, TRAIN, VALIDATION, settings) == fit(again, TRAIN, VALIDATION, settings)
-    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+@pytest.fixture(scope="module")
+def weightless() -> tuple[History, list[float]]:
+    """Two epochs of windows that weigh nothing, with the learning rate of each batch."""
+    network = plain_network()
+    rates: list[float] = []
+    history = fit(
+        network,
+        replace(SOURCE, class_weights=np.zeros(3, np.float32)),
+        VALIDATION,
+        FitConfig(n_epochs=2, patience_epochs=2, schedule="cosine"),
+        seed=0,
+        on_progress=lambda _: rates.append(float(network.optimizer.learning_rate.numpy())),
+    )
+    return history, rates
+
+
+def test_cosine_lets_the_learning_rate_fall_to_nothing_over_all_epochs(
+    weightless: tuple[History, list[float]],
+) -> None:
+    by_hand = SMALL.learning_rate * 0.5 * (1 + np.cos(np.pi * np.arange(8) / 8))
+    np.testing.assert_allclose(weightless[1], by_hand, rtol=1e-5)
+
+
+def test_class_weights_weigh_in_training_and_in_validation(weightless: tuple[History, list[float]]) -> None:
+    """Where no window weighs anything, regularisation is all that is left of either loss."""
+    for epoch in weightless[0].epochs:
+        assert 0 < epoch.train_loss < 0.01
+        assert 0 < epoch.validation_loss < 0.01
 
 
 def test_a_loss_that_is_never_finite_is_an_error_with_advice() -> None:
-    network = build_network(replace(SMALL, learning_rate=1e30), n_coefficients=16, n_channels=6, n_labels=3, seed=0)
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        fit(network, TRAIN, VALIDATION, FitSettings(n_epochs=1))
+        fit(plain_network(1e30), SOURCE, VALIDATION, FitConfig(n_epochs=3), seed=0)
 
 
 def test_a_person_on_both_sides_of_the_split_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"12 people \(a000 first\) are in training and validation"):
-        fit(small_network(seed=0), TRAIN, TRAIN, FitSettings(n_epochs=1))
-
-
-def test_balanced_weights_let_each_class_weigh_the_same() -> None:
-    labels = np.array([0] * 6 + [1] * 3 + [2])
-    weights = class_weights(labels, 3, "balanced")
-    np.testing.assert_allclose(np.bincount(labels, weights=weights[labels]), [10 / 3] * 3, rtol=1e-6)
-    np.testing.assert_array_equal(class_weights(labels, 3, "none"), np.ones(3))
-
-
-def test_a_class_without_windows_cannot_be_learned() -> None:
-    with pytest.raises(TrainingError, match="label 1 has no training window"):
-        class_weights(np.array([0, 2]), 3, "none")
-
-
-def test_windows_need_a_label_and_a_person_each() -> None:
-    with pytest.raises(ValueError, match="one value a window"):
-        LabelledWindows(TRAIN.coefficients, TRAIN.label_index[1:], TRAIN.person_ids)
-    with pytest.raises(ValueError, match="must be"):
-        LabelledWindows(TRAIN.coefficients[0], TRAIN.label_index, TRAIN.person_ids)
+        fit(plain_network(), SOURCE, TRAIN, FitConfig(n_epochs=1), seed=0)
