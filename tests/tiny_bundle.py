@@ -118,12 +118,13 @@ def write_tiny_bundle(folder: Path, **changes: Any) -> Bundle:
 
 def _make() -> None:
     from trainer.convert import convert
-    from trainer.network import NetworkParameters, build_network, max_abs_cells
+    from trainer.network import build_network, max_abs_cells
+    from trainer.train_config import NetworkConfig
     from trainer.variants import answers
 
-    parameters = NetworkParameters(filters=(6,), lstm_units=(32,))
+    config = NetworkConfig(filters=(6,), lstm_units=(32,))
     network = build_network(
-        parameters, n_coefficients=N_COEFFICIENTS, n_channels=len(CHANNELS), n_labels=len(LABELS), seed=3
+        config, n_coefficients=N_COEFFICIENTS, n_channels=len(CHANNELS), n_labels=len(LABELS), seed=3
     )
     for layer in network.layers:
         if layer.name.startswith("lstm"):
