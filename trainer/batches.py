@@ -7,7 +7,7 @@ are never in memory at once; what SMOTE adds is.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -73,8 +73,11 @@ class EpochSource:
     def __len__(self) -> int:
         return len(self.label_index)
 
-    def batches(self, *, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """The batches of one epoch in order, made by threads of their own while the caller works on the last one."""
+    def batches(self, *, seed: int, epoch: int, batch_size: int) -> Generator[Batch, None, None]:
+        """The batches of one epoch in order, made by threads of their own while the caller works on the last one.
+
+        Closed early, it leaves no thread behind.
+        """
         rng = np.random.default_rng([seed, epoch])
         n_rows = len(self)
         order = rng.permutation(n_rows) if self.shares is None else rng.choice(n_rows, n_rows, p=self.shares)

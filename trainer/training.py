@@ -9,6 +9,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,17 @@ class _Run:
         network.reset_metrics()
         self._reseed(index)
         logs: dict[str, float] = {}
-        for place, batch in enumerate(self._source.batches(seed=self._seed, epoch=index, batch_size=config.batch_size)):
-            if config.schedule == "cosine":
-                done = (index * n_batches + place) / (config.n_epochs * n_batches)
-                network.optimizer.learning_rate.assign(self._first_rate * 0.5 * (1 + math.cos(math.pi * done)))
-            answers = self._step(batch.coefficients, self._one_hot[batch.label_index], batch.weight)
-            logs = {name: float(value) for name, value in answers.items()}
-            if not math.isfinite(logs["loss"]):
-                break
-            meter.tell(index, len(batch.label_index))
+        batches = self._source.batches(seed=self._seed, epoch=index, batch_size=config.batch_size)
+        with closing(batches):
+            for place, batch in enumerate(batches):
+                if config.schedule == "cosine":
+                    done = (index * n_batches + place) / (config.n_epochs * n_batches)
+                    network.optimizer.learning_rate.assign(self._first_rate * 0.5 * (1 + math.cos(math.pi * done)))
+                answers = self._step(batch.coefficients, self._one_hot[batch.label_index], batch.weight)
+                logs = {name: float(value) for name, value in answers.items()}
+                if not math.isfinite(logs["loss"]):
+                    break
+                meter.tell(index, len(batch.label_index))
         truth = self._validation
         found = network.evaluate(
             truth.coefficients,
