@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from trainer.evaluate import Floats, divide
 
+Scores = NDArray[np.float32] | NDArray[np.float64]
 
-def auroc(scores: Floats, truth: NDArray[np.int64], folds: NDArray[np.int64] | None = None) -> float | None:
+
+def auroc(scores: Scores, truth: NDArray[np.int64], folds: NDArray[np.int64] | None = None) -> float | None:
     """Area under the ROC curve, each label against the rest, mean over labels; None where no label has a rest.
 
     ``scores`` has shape ``(n_people, n_labels)``, ``truth`` ``(n_people,)``. With ``folds`` ``(n_people,)`` only people
@@ -20,7 +22,12 @@ def auroc(scores: Floats, truth: NDArray[np.int64], folds: NDArray[np.int64] | N
     return None if np.isnan(value) else float(value)
 
 
-def aurocs(scores: Floats, truth: NDArray[np.int64], weights: Floats, folds: NDArray[np.int64] | None = None) -> Floats:
+def aurocs(
+    scores: Scores,
+    truth: NDArray[np.int64],
+    weights: Floats,
+    folds: NDArray[np.int64] | None = None,
+) -> Floats:
     """`auroc` of each weighting ``(n, n_people)`` of the people, such as `draw_people` makes; nan where undefined."""
     by_label = []
     for label in range(scores.shape[1]):

@@ -6,15 +6,13 @@ holds 0, and nothing for new people where people were trained on and tested.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from trainer.by_person import pool_by_person
 from trainer.evaluate import Interval, balanced_accuracies, draw_confusions, draw_people, interval_of
-
-if TYPE_CHECKING:  # a result holds a training history, whose module loads TensorFlow
-    from trainer.trial import TrialResult
+from trainer.trial import TrialResult
 
 IN_SAMPLE: Final = "in-sample by person"
 
@@ -37,7 +35,7 @@ def named(protocol: str, note: str) -> str:
     return f"{protocol} ({inside})" if inside else protocol
 
 
-def paired_difference(results: Sequence["TrialResult"], against: Sequence["TrialResult"]) -> Interval:
+def paired_difference(results: Sequence[TrialResult], against: Sequence[TrialResult]) -> Interval:
     """Balanced accuracy by person of ``results`` minus that of ``against``, drawing the same people for both.
 
     `ValueError` where they were not run on the same folds, seeds and people.
@@ -59,7 +57,7 @@ def paired_difference(results: Sequence["TrialResult"], against: Sequence["Trial
 
 
 def difference(
-    protocol: str, note: str, method: str, against: str, by_method: Mapping[str, Sequence["TrialResult"]]
+    protocol: str, note: str, method: str, against: str, by_method: Mapping[str, Sequence[TrialResult]]
 ) -> Difference:
     """Two methods of one protocol; not compared where one of the two lacks folds, as in a run that is not over."""
     sides = [{result.fold for result in by_method[name]} for name in (method, against)]

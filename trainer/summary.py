@@ -8,13 +8,14 @@ drawing people, never windows and never seeds. ``window`` rows are called in-sam
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from trainer.auroc import aurocs
-from trainer.by_person import NOT_TESTED, Pooled, pool_by_person, window_confusions
+from trainer.by_person import NOT_TESTED, Pooled, pool_by_person, test_rows, window_confusions
+from trainer.calibration import expected_calibration_error, risk_coverage
 from trainer.difference import Difference, difference, named
 from trainer.evaluate import (
     Counts,
@@ -27,12 +28,8 @@ from trainer.evaluate import (
     interval_of,
     macro_f1s,
 )
+from trainer.trial import BASELINE, NETWORK, TrialResult
 
-if TYPE_CHECKING:  # a result holds a training history, whose module loads TensorFlow
-    from trainer.trial import TrialResult
-
-NETWORK: Final = "network"
-BASELINE: Final = "baseline:"
 _PROTOCOL_ORDER: Final = ("person", "transfer", "window")
 
 Matrix = tuple[tuple[int, ...], ...]
@@ -58,6 +55,18 @@ class WindowFigures:
     balanced_accuracy: Interval
     accuracy: Interval
     confusion: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far probabilities may be believed: expected calibration error over all rows of all seeds, 0 to 1.
+
+    ``risk_area`` is by person: the mean share that is wrong when the least sure people are left out one by one.
+    """
+
+    error_as_answered: float
+    error_with_temperature: float
+    risk_area: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,7 @@ class Row:
     auroc: Interval | None
     confusion: Matrix
     by_window: WindowFigures | None
+    trust: Trust
     people: tuple[PersonRow, ...]
 
     @property
@@ -128,7 +138,7 @@ class Summary:
         return msgspec.json.decode(path.read_bytes(), type=cls)
 
 
-def summarise(results: Sequence["TrialResult"], labels: Sequence[str]) -> Summary:
+def summarise(results: Sequence[TrialResult], labels: Sequence[str]) -> Summary:
     """All figures of a run. `ValueError` where a seed tests a person twice or a person has two labels."""
     groups: dict[tuple[str, str], dict[str, list[TrialResult]]] = {}
     for result in results:
@@ -154,7 +164,7 @@ def _pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
     return pairs + [(one, NETWORK) for one in networks if one != NETWORK and NETWORK in networks]
 
 
-def _row(protocol: str, note: str, method: str, results: Sequence["TrialResult"], labels: Sequence[str]) -> Row:
+def _row(protocol: str, note: str, method: str, results: Sequence[TrialResult], labels: Sequence[str]) -> Row:
     units = {result.test.unit for result in results}
     if len(units) != 1:
         raise ValueError(f"{method} answers by {' and by '.join(sorted(units))}: one unit a method")
@@ -194,6 +204,7 @@ def _row(protocol: str, note: str, method: str, results: Sequence["TrialResult"]
         else None,
         confusion=_matrix(confusions.sum(axis=0)),
         by_window=_by_window(window_confusions(results, pooled), weights) if unit == "window" else None,
+        trust=_trust(results, pooled),
         people=_people(pooled, labels),
     )
 
@@ -216,6 +227,17 @@ def _by_window(by_person: Counts, weights: Floats) -> WindowFigures:
         balanced_accuracy=_over_seeds(balanced_accuracies, by_person, weights),
         accuracy=_over_seeds(accuracies, by_person, weights),
         confusion=_matrix(by_person.sum(axis=(0, 1))),
+    )
+
+
+def _trust(results: Sequence[TrialResult], pooled: Pooled) -> Trust:
+    answered, tempered, truth = test_rows(results)
+    tested = [pooled.tested(index) for index in range(len(pooled.seeds))]
+    curves = [risk_coverage(pooled.scores[index, own], pooled.truth[own]) for index, own in enumerate(tested)]
+    return Trust(
+        expected_calibration_error(answered, truth),
+        expected_calibration_error(tempered, truth),
+        float(np.mean([curve.area for curve in curves])),
     )
 
 

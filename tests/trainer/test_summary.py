@@ -105,6 +105,7 @@ def test_a_perfect_answer_scores_one_everywhere() -> None:
     perfect = Interval(1.0, 1.0, 1.0)
     assert row.by_window is not None
     assert (row.balanced_accuracy, row.accuracy, row.macro_f1, row.auroc) == (perfect,) * 4
+    assert row.trust.risk_area == 0
     assert row.by_window.balanced_accuracy == perfect
     assert all(person.n_right == person.n_tested == 2 for person in row.people)
 
@@ -142,6 +143,18 @@ def test_figures_by_window_stand_only_where_windows_were_answered() -> None:
     by_window = rows.row("person", "network").by_window
     assert by_window is not None
     assert (by_window.n_windows, np.sum(by_window.confusion)) == (480, 960)
+
+
+def test_calibration_is_measured_with_the_temperature_of_each_fold_and_without() -> None:
+    """Sure of everything and right in two of three: the error is a third, and a temperature takes some of it."""
+    truth = np.arange(60) % 3
+    answers = np.where(np.arange(60) < 40, truth, (truth + 1) % 3)
+    likely = np.where(np.eye(3)[answers] == 1, 0.98, 0.01).astype(np.float32)
+    test = Answers("person", likely, truth, np.arange(60).astype(str))
+    trust = summarise([replace(POOR[0], test=test, temperature=4.0)], LABELS).rows[0].trust
+    assert trust.error_as_answered == pytest.approx(0.98 - 40 / 60, abs=1e-3)
+    sure = 0.98**0.25 / (0.98**0.25 + 2 * 0.01**0.25)
+    assert trust.error_with_temperature == pytest.approx(abs(sure - 40 / 60), abs=1e-3)
 
 
 def test_a_person_left_out_of_a_seed_is_not_counted_there() -> None:
