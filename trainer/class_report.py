@@ -3,11 +3,14 @@
 Counts go in, precision, recall and F1 of each class come out, and a text for people. Nothing is estimated here.
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from edge.errors import ConfigError
 from trainer.evaluate import Counts, accuracy, balanced_accuracy, macro_f1
 
 
@@ -60,3 +63,35 @@ def class_table(confusion: Counts, labels: Sequence[str]) -> str:
     ):
         lines.append(f"{name:<{width}}  {value:>9.3f}")
     return "\n".join(lines)
+
+
+def read_counts(path: Path) -> tuple[Counts, tuple[str, ...]]:
+    """A confusion matrix ``(n_labels, n_labels)`` and its labels from a CSV file; `ConfigError` where it is none.
+
+    The first line names the answers, after a cell that is not read; every other one begins with its truth::
+
+        truth,robust,pre-frail,frail
+        robust,36202,2228,633
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path}: no CSV text: {error}") from error
+    labels = tuple(cell.strip() for cell in lines[0][1:]) if lines else ()
+    truths = tuple(line[0].strip() for line in lines[1:])
+    if len(labels) < 2 or truths != labels:
+        raise ConfigError(
+            f"{path}: the first line must name two or more classes, and a line a class follow in the same order; "
+            f"found answers {', '.join(labels) or 'none'} and truths {', '.join(truths) or 'none'}"
+        )
+    for number, line in enumerate(lines[1:], start=2):
+        cells = [cell.strip() for cell in line[1:]]
+        if len(cells) != len(labels) or not all(cell.isascii() and cell.isdigit() for cell in cells):
+            raise ConfigError(f"{path}, line {number}: needs {len(labels)} whole numbers, found {', '.join(cells)}")
+    counts = np.array([[int(cell) for cell in line[1:]] for line in lines[1:]], np.int64)
+    if counts.sum() == 0:
+        raise ConfigError(f"{path}: every count is 0")
+    return counts, labels

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from edge import __version__
-from edge.cli import info, live, replay, train, twins, watch
+from edge.cli import evaluate, info, live, replay, train, twins, watch
 from edge.errors import FrailedgeError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command("schema")(info.schema_command)
 app.command("twins")(twins.twins_command)
 app.command("train")(train.train_command)
 app.command("baselines")(train.baselines_command)
+app.command("evaluate")(evaluate.command)
 
 
 def main() -> None:
