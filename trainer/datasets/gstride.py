@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import DatasetError, RecordingError
-from edge.sources.gstride import Overrides, RateUnknownError, read_gstride
+from edge.sources.gstride import Overrides, read_gstride
+from edge.sources.gstride_time import RateUnknownError
 from edge.sources.recording import Recording
 from edge.sources.register import LABELS, Person, find_register, read_register, registers_in
 from trainer.datasets.dataset import PEOPLE, TWINS, Dataset, ReadProgress, Subject, Walk

@@ -43,16 +43,6 @@ def test_the_strides_of_real_walks_are_counted(file: str, side: str | None, ever
     assert n_samples / rate_hz == pytest.approx(stride_s, rel=0.04)
 
 
-@pytest.mark.parametrize(("file", "side", "every", "stride_s"), WALKS)
-def test_the_gyro_scale_of_real_walks_comes_back_within_7_percent(
-    file: str, side: str | None, every: int, stride_s: float
-) -> None:
-    values, rate_hz = _samples(file, side, every)
-    scale = detect.gyr_scale(values[:, :3], values[:, 3:] * 1000.0, detect.rest_rows(values), rate_hz)
-    assert scale is not None
-    assert scale * 1000.0 == pytest.approx(1.0, abs=0.07)
-
-
 def test_the_stride_time_of_gaitmaps_own_borders_is_the_one_used_here() -> None:
     borders = np.genfromtxt(
         shared("walks/gaitmap/stride_borders_sample.csv"), delimiter=",", skip_header=1, usecols=(2, 3)
@@ -60,12 +50,11 @@ def test_the_stride_time_of_gaitmaps_own_borders_is_the_one_used_here() -> None:
     assert np.median(borders[:, 1] - borders[:, 0]) / 204.8 == pytest.approx(1.08, rel=0.02)
 
 
-def test_a_foot_at_rest_gives_no_unit_no_rate_and_no_scale() -> None:
+def test_a_foot_at_rest_gives_no_unit_and_no_rate() -> None:
     rng = np.random.default_rng(1)
     values = np.array([0, 0, 9.81, 0, 0, 0]) + rng.normal(0.0, 0.02, (4000, 6))
     rest = detect.rest_rows(values)
     assert detect.gyr_unit(detect.gyr_peak(values, rest)) is None
-    assert detect.gyr_scale(values[:, :3], values[:, 3:], rest, 104.0) is None
     n_samples = detect.samples_per_stride(values, 1.1)
     assert n_samples is None or detect.nearest_rate(n_samples / 1.1) is None
 
