@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge.errors import TrainingError
-from trainer.training import Epoch, History
+from trainer.history import Epoch, History
 from trainer.trial import Answers, TrialResult
 
 IDENTITY: Final = "run.json"
@@ -76,7 +76,7 @@ class RunFolder:
 
     def save(self, result: TrialResult) -> None:
         """Keep a result; its checkpoint goes."""
-        texts = {
+        texts: dict[str, Any] = {
             name: getattr(result, name) for name in result.__dataclass_fields__ if name not in (*_SIDES, "history")
         }
         texts["history"] = None if result.history is None else asdict(result.history)
@@ -97,19 +97,15 @@ class RunFolder:
             texts = json.loads(str(arrays["about"]))
             units = texts.pop("units")
             history = texts.pop("history")
-            sides = {
+            sides: dict[str, Any] = {
                 side: Answers(
                     units[side], *(arrays[f"{side}_{name}"] for name in ("probabilities", "label_index", "person_ids"))
                 )
                 for side in _SIDES
             }
-        return TrialResult(
-            **texts,
-            **sides,
-            history=None
-            if history is None
-            else History(tuple(Epoch(**epoch) for epoch in history["epochs"]), history["best_epoch"]),
-        )
+        if history is not None:
+            history = History(tuple(Epoch(**epoch) for epoch in history["epochs"]), history["best_epoch"])
+        return TrialResult(**texts, **sides, history=history)
 
     def load_all(self, keys: Iterable[str]) -> list[TrialResult]:
         """Results by their keys, in this order."""

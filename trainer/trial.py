@@ -10,9 +10,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.history import History
 from trainer.protocols import Fold
 from trainer.train_config import TrainConfig
-from trainer.training import History
 
 Unit = Literal["window", "walk", "person"]
 NETWORK: Final = "network"

@@ -14,10 +14,13 @@ from edge.errors import TrainingError
 from edge.model import Classifier
 from tests.tiny_bundle import tiny_manifest
 from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
-from trainer.card import Comparison
+from trainer.batches import LabelledWindows, array_source
+from trainer.card import Comparison, Provenance
 from trainer.evaluate import Interval, decide_by_person
 from trainer.export import calibration_windows, export_bundle
-from trainer.training import FitSettings, History, LabelledWindows, fit
+from trainer.history import History
+from trainer.train_config import FitConfig
+from trainer.training import fit
 
 pytestmark = pytest.mark.train
 
@@ -28,7 +31,9 @@ TEST = easy_windows(21, 100, seed=3, prefix="c")
 def trained() -> tuple[Any, LabelledWindows, History]:
     train = easy_windows(12, 30, seed=1, prefix="a")
     network = small_network(seed=0)
-    history = fit(network, train, easy_windows(6, 20, seed=2, prefix="b"), FitSettings(n_epochs=6))
+    history = fit(
+        network, array_source(train, 3), easy_windows(6, 20, seed=2, prefix="b"), FitConfig(n_epochs=6), seed=0
+    )
     return network, calibration_from(train), history
 
 
@@ -36,14 +41,23 @@ def calibration_from(train: LabelledWindows) -> Any:
     return calibration_windows(train, seed=0)
 
 
+PROVENANCE = Provenance(
+    "GSTRIDE: García-de-Villa et al., CC BY 4.0",
+    "CC BY 4.0",
+    [Comparison("minirocket", Interval(0.7, 0.6, 0.8), "158 people, 5 seeds")],
+)
+
+
 def draft() -> Manifest:
-    return tiny_manifest(
+    manifest = tiny_manifest(
         name="small",
         window_samples=16,
         hop_samples=4,
         wavelet=Wavelet(name="db1", level=4, n_coefficients=N_COEFFICIENTS),
         variants={},
     )
+    found = {"validation_answered_share": 0.8, "validation_wrong_share": 0.1}
+    return msgspec.structs.replace(manifest, training=msgspec.structs.replace(manifest.training, figures=found))
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +70,7 @@ def exported(trained: tuple[Any, Any, History], tmp_path_factory: pytest.TempPat
         calibration=calibration,
         test=TEST,
         history=history,
+        provenance=PROVENANCE,
         comparisons=[Comparison("logistic regression", Interval(0.5, 0.4, 0.6), "on the true parameters")],
     )
 
@@ -85,6 +100,9 @@ def test_the_card_says_that_it_is_a_demonstration_and_gives_every_figure(exporte
         "García-de-Villa",
         "CC BY 4.0",
         "| logistic regression | 0.500 | 0.400 to 0.600 | on the true parameters |",
+        "| minirocket | 0.700 | 0.600 to 0.800 | 158 people, 5 seeds |",
+        "80% of their rolling decisions are answered, 10% of these wrongly",
+        "expected calibration error",
         "| int8 (default) |",
         "| dynamic |",
         "![confusion](confusion.png)",
@@ -92,6 +110,7 @@ def test_the_card_says_that_it_is_a_demonstration_and_gives_every_figure(exporte
     ):
         assert words in card
     assert card.index("balanced accuracy by person") < card.index("balanced accuracy by window")
+    assert (exported.folder / "LICENCE.txt").read_text(encoding="utf-8").startswith("CC BY 4.0")
     for picture in ("confusion.png", "training.png"):
         assert (exported.folder / picture).read_bytes().startswith(b"\x89PNG")
 
@@ -103,19 +122,31 @@ def test_a_model_trained_on_people_is_not_called_a_demonstration(exported: Bundl
     training = msgspec.structs.replace(exported.manifest.training, trained_on="GSTRIDE v1, 158 people")
     manifest = msgspec.structs.replace(exported.manifest, training=training)
     figures = evaluate(np.eye(3, dtype=np.float32), np.arange(3), np.array(["a", "b", "c"]))
-    card = write_card(manifest, figures, [], [1.0], [])
+    card = write_card(manifest, figures, [], [1.0], [], PROVENANCE)
     assert card.splitlines()[0] == "# small: research model, no medical device"
     assert "demonstration" not in card
 
 
 def test_a_bar_that_is_missed_leaves_nothing_behind(trained: tuple[Any, Any, History], tmp_path: Path) -> None:
     network, calibration, history = trained
+
+    def export(calibration: Any, test: LabelledWindows) -> Bundle:
+        return export_bundle(
+            tmp_path / "bundle",
+            draft(),
+            network,
+            calibration=calibration,
+            test=test,
+            history=history,
+            provenance=PROVENANCE,
+        )
+
     few = LabelledWindows(TEST.coefficients[:300], TEST.label_index[:300], TEST.person_ids[:300])
     with pytest.raises(TrainingError, match="the people held out give 300 windows"):
-        export_bundle(tmp_path / "bundle", draft(), network, calibration=calibration, test=few, history=history)
+        export(calibration, few)
     # Calibrated on windows a hundred times too small, int8 can't hold the signal.
     with pytest.raises(TrainingError, match="variant int8"):
-        export_bundle(tmp_path / "bundle", draft(), network, calibration=calibration / 100, test=TEST, history=history)
+        export(calibration / 100, TEST)
     assert list(tmp_path.iterdir()) == []
 
 
