@@ -157,11 +157,10 @@ def _person_id(subject: str) -> str:
 
 def _packed(folder: Path) -> Iterator[_Trial]:
     path = folder / "signals.npz"
-    try:
-        signals = np.load(path)
-        names = set(signals.files)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path}: cannot be read: {error}; copy it anew") from error
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(f"{path}: is no npz file, or only part of one; copy it anew")
+    signals = np.load(path)
+    names = set(signals.files)
     table = folder / "trials.csv"
     with table.open(newline="", encoding="utf-8") as file:
         for line, row in enumerate(csv.DictReader(file), start=2):
