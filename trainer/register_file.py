@@ -1,7 +1,7 @@
-"""People go in, a register in the layout of GSTRIDE's v1 comes out, so that one reader serves both.
+"""People go in, a register in the layout of GSTRIDE comes out, v1's text or v3's workbook: one reader for all.
 
-Only what a twin has is written: gait figures, the five criteria, the index; every other cell is ``-``, the database's
-own sign for a missing value. The notes of each line say that the person is synthetic.
+Only what a twin has is written: gait figures, speed, falls, the five criteria, the index; every other cell is ``-``,
+the database's own sign for a missing value. The notes of each line say that the person is synthetic.
 """
 
 import csv
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.sources.register import CRITERIA, FIGURES, Person
+from edge.sources.workbook import write_workbook
 
 _BEFORE_GAIT: Final = (
     "Test index",
@@ -67,46 +68,54 @@ COLUMN_NAMES: Final = _BEFORE_GAIT + tuple(
     f"{name} - {kind} ({unit})" for name, unit in _GAIT for kind in ("Avg.", "STD")
 )
 """The 60 columns of the real file, in its order."""
+_ANSWERS: Final = {True: "YES", False: "NO", None: "-"}
 _SECTIONS: Final = {1: "Test data", 18: "Frailty criteria", 31: "Gait data of synthetic walkers"}
 
 
 def write_register(path: Path, people: Sequence[Person]) -> None:
-    """Write people, who must have gait figures, as cp1252 with CRLF, semicolons and decimal commas."""
+    """Write people, who must have gait figures: ``.xlsx`` is a workbook, else cp1252, CRLF, ``;``, decimal commas."""
+    rows: list[list[str | float]] = [
+        [_SECTIONS.get(i, "") for i in range(len(COLUMN_NAMES))],
+        list(COLUMN_NAMES),
+        ["", "Number of a virtual walker", "Synthetic: computed, not recorded; no real person", *[""] * 57],
+        *(_row(number, person) for number, person in enumerate(people, start=1)),
+    ]
+    if path.suffix == ".xlsx":
+        write_workbook(path, "GSTRIDE", rows)
+        return
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
-    writer.writerow([_SECTIONS.get(i, "") for i in range(len(COLUMN_NAMES))])
-    writer.writerow(COLUMN_NAMES)
-    writer.writerow(["", "Number of a virtual walker", "Synthetic: computed, not recorded; no real person"] + [""] * 57)
-    for number, person in enumerate(people, start=1):
-        writer.writerow(_row(number, person))
+    writer.writerows([[_with_comma(cell) for cell in row] for row in rows])
     path.write_bytes(text.getvalue().encode("cp1252"))
 
 
-def _row(number: int, person: Person) -> list[str]:
+def _row(number: int, person: Person) -> list[str | float]:
     if person.gait is None:
         raise ValueError(f"{person.id} has no gait figures")
-    cells = dict.fromkeys(COLUMN_NAMES, "-")
+    cells: dict[str, str | float | None] = dict.fromkeys(COLUMN_NAMES)
     cells |= {
-        "Test index": str(number),
+        "Test index": number,
         "ID (VNNN)": person.id,
         "Notes": person.notes,
+        "Falls during the last year - prior to test (YES/NO)": _ANSWERS[person.fell],
         "Type of device (CSIC/Gaitup)": person.device,
         "Device Id. (identifier)": person.device_id,
         "Test surface (type of surface)": person.surface,
-        "Frailty assessment (index)": str(person.frailty_index),
-        "Time (s)": _number(person.walking_time_s),
-        "Cadence - Avg. (strides/min)": _number(person.cadence_strides_min),
+        "Gait speed (m/s)": person.gait_speed_m_s,
+        "Frailty assessment (index)": person.frailty_index,
+        "Time (s)": person.walking_time_s,
+        "Cadence - Avg. (strides/min)": person.cadence_strides_min,
     }
     for i, criterion in enumerate(CRITERIA):
         # The register has a twin's index and no record of which criteria made it: the first ones stand for it.
-        cells[f"{criterion} (YES/NO)"] = "YES" if i < person.frailty_index else "NO"
+        cells[f"{criterion} (YES/NO)"] = _ANSWERS[i < person.frailty_index]
     for field, name in FIGURES.items():
         unit = dict(_GAIT)[name]
         figure = getattr(person.gait, field)
-        cells[f"{name} - Avg. ({unit})"] = _number(figure.mean)
-        cells[f"{name} - STD ({unit})"] = _number(figure.std)
-    return list(cells.values())
+        cells[f"{name} - Avg. ({unit})"] = figure.mean
+        cells[f"{name} - STD ({unit})"] = figure.std
+    return ["-" if cell is None else cell for cell in cells.values()]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}".replace(".", ",")
+def _with_comma(cell: str | float) -> str:
+    return cell if isinstance(cell, str) else f"{cell:.6g}".replace(".", ",")

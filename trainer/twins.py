@@ -1,8 +1,8 @@
 """People with gait figures and a layout go in, a GSTRIDE-shaped folder of virtual walkers comes out.
 
 The folder holds a register, one recording a person and a README, each of which says that it is synthetic. The layout
-covers everything that is not known of the real files; the default is v1's calibrated one. No line of a person's
-register but gait figures, index, device and surface goes into a twin.
+covers everything that is not known of the real files; the default is v1's calibrated one. Of a person's line in the
+register only gait figures, index, falls, device and surface go into a twin; its gait speed is that of its own walk.
 """
 
 import math
@@ -106,8 +106,21 @@ def make_twins(people: Sequence[Person]) -> tuple[list[Person], list[str]]:
             skipped.append(f"{person.id}: the register says that there is no recording")
         elif person.gait is None:
             skipped.append(f"{person.id}: no usable gait figures ({', '.join(person.missing)})")
+        elif not person.n_criteria:
+            skipped.append(f"{person.id}: none of Fried's five criteria in the register")
         else:
-            twins.append(replace(person, notes=f"synthetic twin of {person.id}", stated_index=person.frailty_index))
+            speed_m_s = round(person.gait.stride_length_m.mean / person.gait.stride_time_s.mean, 3)
+            notes = f"synthetic twin of {person.id}"
+            twins.append(
+                replace(
+                    person,
+                    notes=notes,
+                    stated_index=person.frailty_index,
+                    gait_speed_m_s=speed_m_s,
+                    n_criteria=5,
+                    traits={},
+                )
+            )
     return twins, skipped
 
 
@@ -123,6 +136,8 @@ def write_twins(
 ) -> Twins:
     """Write ``folder/GSTRIDE_database`` with a twin of each person; ``progress`` is called after each recording.
 
+    v3 has its register, a workbook, beside that folder, v1 in it.
+
     The same seed gives a person the same walk, whoever else is written and by however many workers. `DatasetError`
     where the folder holds something already or nobody has figures.
     """
@@ -130,16 +145,19 @@ def write_twins(
     if not 0 < minutes <= 600:
         raise ConfigError(f"{minutes:g} minutes a person: say more than 0 and at most 600")
     root = folder / "GSTRIDE_database"
-    if root.exists():
-        raise DatasetError(f"{root}: exists already; name another folder or remove it")
+    register = folder / "GSTRIDE_DDBB.xlsx" if layout.folder == "v3" else root / "Database_register.csv"
+    for path in (root, register):
+        if path.exists():
+            raise DatasetError(f"{path}: exists already; name another folder or remove it")
     twins, skipped = make_twins(people)
     if not twins:
         raise DatasetError("nobody to make a twin of: " + ("; ".join(skipped[:3]) or "the list of people is empty"))
     twins = [replace(twin, walking_time_s=60.0 * minutes) for twin in twins]
+    register.parent.mkdir(parents=True, exist_ok=True)
+    write_register(register, twins)
     recordings = root / _FOLDERS[layout.folder]
     recordings.mkdir(parents=True)
     (root / "README.txt").write_text(README, encoding="utf-8")
-    write_register(root / "Database_register.csv", twins)
     if workers <= 1:
         for twin in twins:
             _write_recording(recordings, twin, layout, 60.0 * minutes, seed)

@@ -1,12 +1,15 @@
 """The real register has the counts that its description gives; a damaged one is refused by its line."""
 
+import sys
 from collections import Counter
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from edge.errors import DatasetError
 from edge.sources.register import find_register, read_register
+from edge.sources.workbook import write_workbook
 from tests.edge.sources.walks import person
 from tests.shared_data import shared
 from trainer.register_file import COLUMN_NAMES, write_register
@@ -58,6 +61,7 @@ def _text(folder: Path) -> str:
         ("V002", "V001", "V001 stand in it more than once"),
         ("V00", "W00", "it lists nobody"),
         ("V002;", "V002;x;", "line 5: 61 cells, the header has 60"),
+        ("YES", "JA", 'line 5: "JA" under Unintentional weight loss is neither YES nor NO'),
     ],
 )
 def test_a_damaged_register_is_refused_by_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -87,3 +91,46 @@ def test_a_register_is_found_beside_and_above_a_recording(tmp_path: Path) -> Non
     deep.parent.mkdir(parents=True)
     assert find_register(deep) == tmp_path / "Database_register.csv"
     assert find_register(tmp_path / "V001.txt") == tmp_path / "Database_register.csv"
+
+
+def test_the_real_registers_answers_are_read_whatever_blanks_stand_beside_them() -> None:
+    people = read_register(shared(REGISTER))
+    assert Counter(p.fell for p in people) == {True: 86, False: 77}
+    assert all(p.gait_speed_m_s for p in people)
+    assert people[0].traits["site"] == "Familiar"
+
+
+def test_a_workbook_gives_the_same_people_wherever_its_sheet_stands(tmp_path: Path) -> None:
+    text = read_register(shared(REGISTER))
+    rows = [line.split(";") for line in _text(tmp_path).splitlines()]
+    path = tmp_path / "GSTRIDE_DDBB.xlsx"
+    write_workbook(path, "Sheet", [["Read me"], *rows])
+    assert read_register(path) == read_register(tmp_path / "Database_register.csv")
+    write_register(path, text[:20])
+    assert [(p.id, p.label, p.gait) for p in read_register(path)] == [(p.id, p.label, p.gait) for p in text[:20]]
+    assert find_register(tmp_path / "V001.txt") == tmp_path / "Database_register.csv"
+    (tmp_path / "Database_register.csv").unlink()
+    assert find_register(tmp_path / "V001.txt") == path
+
+
+def test_what_is_no_workbook_of_the_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "GSTRIDE_DDBB.xlsx"
+    path.write_bytes(b"ID;VNNN")
+    with pytest.raises(DatasetError, match="this is no workbook"):
+        read_register(path)
+    write_workbook(path, "People", [["Name", "Age"], ["Anna", 80]])
+    with pytest.raises(DatasetError, match="no register of the GSTRIDE database"):
+        read_register(path)
+    with ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "nothing")
+    with pytest.raises(DatasetError, match="this is no workbook"):
+        read_register(path)
+
+
+def test_without_openpyxl_a_workbook_is_refused_with_the_way_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_workbook(tmp_path / "GSTRIDE_DDBB.xlsx", "People", [["ID (VNNN)"]])
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(DatasetError, match=r"by openpyxl: pip install .*, or use Database_register\.csv"):
+        read_register(tmp_path / "GSTRIDE_DDBB.xlsx")
