@@ -44,7 +44,11 @@ def write_page(
         overview = [_picture(out / "classes.png", _draw_classes(inspection), "People by class and device")]
         overview.append(_picture(out / "minutes.png", _draw_minutes(inspection), "Minutes of signal a person"))
         overview += [
-            _picture(out / f"class_by_{_file_name(crossing.by)}.png", _draw_crossing(inspection, crossing), crossing.by)
+            _picture(
+                out / f"class_by_{_file_name(crossing.by)}.png",
+                _draw_crossing(inspection, crossing),
+                f"Class by {crossing.by}: darker where more of a column are of that class",
+            )
             for crossing in inspection.crossings
         ]
         walks: dict[str, list[str]] = {label: [] for label in inspection.labels}
@@ -85,10 +89,19 @@ def _draw_walk(subject: Subject, synthetic: bool) -> Figure:
         axes = figure.add_subplot(1, 2, place)
         for channel, (axis, colour) in enumerate(_AXES):
             axes.plot(time_s, values[:, channel], color=colour, linewidth=0.8, label=axis)
-        axes.set_title(f"{named}: {unit}", fontsize=8)
-        axes.set_xlabel("s", fontsize=7)
+        axes.set_title(f"{named}: {unit}", fontsize=8, loc="left")
+        axes.set_xlabel("time, s", fontsize=7)
         _plain(axes)
-    axes.legend(fontsize=6, ncols=3, loc="upper right")
+    axes.legend(
+        fontsize=6,
+        ncols=3,
+        loc="lower right",
+        bbox_to_anchor=(1, 0.98),
+        frameon=False,
+        borderaxespad=0,
+        handlelength=0.8,
+        columnspacing=0.8,
+    )
     return figure
 
 

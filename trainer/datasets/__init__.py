@@ -26,7 +26,12 @@ class Adapter:
 
 
 ADAPTERS: Final[dict[str, Adapter]] = {
-    "gstride": Adapter(gstride.load_gstride, gstride.recognises, "the GSTRIDE register", takes_overrides=True),
+    "gstride": Adapter(
+        gstride.load_gstride,
+        gstride.recognises,
+        "its register, or recordings named like V001.txt",
+        takes_overrides=True,
+    ),
     "truong": Adapter(truong.load_truong, truong.recognises, truong.LOOKS_FOR),
     "folder": Adapter(any_folder.load_folder, any_folder.recognises, any_folder.LOOKS_FOR),
 }
