@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from edge.errors import TrainingError
 from trainer.gait_features import RHYTHM, features_of
-from trainer.minirocket import fit_minirocket
+from trainer.minirocket import N_KERNELS, fit_minirocket
 from trainer.protocols import Fold
 from trainer.store import WindowStore
 from trainer.trial import Answers
@@ -81,7 +81,8 @@ def hand_features(store: WindowStore, fold: Fold, *, seed: int) -> tuple[Answers
         learning_rate=0.05,
         max_iter=150,
         max_leaf_nodes=8,
-        min_samples_leaf=20,
+        # One recording a person leaves a hundred rows or fewer: leaves of 20 could not part them at all.
+        min_samples_leaf=max(2, min(20, len(walks) // 50)),
         l2_regularization=5.0,
         max_features=0.3,
         early_stopping=False,
@@ -98,13 +99,13 @@ def hand_features(store: WindowStore, fold: Fold, *, seed: int) -> tuple[Answers
     return answers(fold.validation), answers(fold.test)
 
 
-def minirocket(store: WindowStore, fold: Fold, *, seed: int) -> tuple[Answers, Answers]:
+def minirocket(store: WindowStore, fold: Fold, *, seed: int, n_kernels: int = N_KERNELS) -> tuple[Answers, Answers]:
     """MiniRocket's kernels on windows, a ridge on what they give, see `trainer.minirocket`."""
     _require_classes(store, store.labels_of(fold.train), "a training window")
     weights = [
         balanced_weights(store.labels_of(windows), store.subject[windows]) for windows in (fold.train, fold.validation)
     ]
-    model = fit_minirocket(store, fold.train, weights[0], fold.validation, weights[1], seed=seed)
+    model = fit_minirocket(store, fold.train, weights[0], fold.validation, weights[1], seed=seed, n_kernels=n_kernels)
 
     def answers(windows: Indices) -> Answers:
         return Answers(

@@ -67,7 +67,7 @@ def fit_minirocket(
     validation_weights: Doubles,
     *,
     seed: int,
-    n_kernels: int = N_KERNELS,
+    n_kernels: int,
 ) -> MiniRocketRidge:
     """Learn from training windows, ``weights`` ``(len(train),)``; validation windows choose strength and sharpness."""
     few = np.random.default_rng(seed).permutation(train)[:_N_FITTED]
