@@ -47,6 +47,8 @@ def build_network(
     stack = [layers.Input((n_coefficients, n_channels))]
     if config.input_noise:
         stack.append(layers.GaussianNoise(config.input_noise, rng_type="stateful"))
+    # One mean and deviation a channel, as McFly has it: single coefficients keep their share of the signal's energy.
+    stack.append(layers.BatchNormalization())
     if config.haar_blocks:
         if n_coefficients % SAMPLES_A_BLOCK:
             raise ValueError(
@@ -55,7 +57,7 @@ def build_network(
             )
         n_steps, n_features = n_coefficients // SAMPLES_A_BLOCK, n_channels * SAMPLES_A_BLOCK
         stack.append(layers.Lambda(haar_blocks, name="haar_blocks"))
-    stack += [layers.BatchNormalization(), layers.Reshape((n_steps, n_features, 1))]
+    stack.append(layers.Reshape((n_steps, n_features, 1)))
     for n_filters in config.filters:
         stack += [
             layers.Conv2D(n_filters, (3, 1), padding="same", kernel_regularizer=l2, kernel_initializer="lecun_uniform"),

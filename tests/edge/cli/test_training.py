@@ -1,5 +1,6 @@
-"""`frailedge twins` and `frailedge train` from a register to a bundle that `replay` runs."""
+"""`frailedge twins` and `frailedge train` from a register to figures and a bundle that `replay` runs."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,36 +16,34 @@ from tests.edge.cli.run import assert_refused, frailedge
 CONFIG = """
 name = "test"
 windows_per_person = 100
+baselines = ["majority", "hand-features"]
 
 [network]
 filters = [4]
 lstm_units = [12]
-learning_rate = 0.005
+learning_rate = 0.01
 regularisation = 0.0001
-input_noise = 0.3
+input_noise = 0.2
+haar_blocks = true
 
 [fit]
-n_epochs = 12
+n_epochs = {n_epochs}
 batch_size = 32
 patience_epochs = 12
+
+[imbalance]
 class_weights = "balanced"
 
-[split]
+[protocol]
+run = ["window", "person", "transfer"]
+n_folds = 2
+
+[bundle]
 validation_share = 0.2
 test_share = {test_share}
-seed = 1
 
 [signal]
-sample_rate_hz = 104.0
-window_samples = 200
-hop_samples = 50
-max_bridged_gap_ms = 40.0
-max_bridged_share = 0.1
-
-[decision]
-half_life_windows = 8.0
-min_windows = 4
-switch_margin = 0.05
+wavelet_level = 3
 """
 
 
@@ -67,7 +66,7 @@ def people_that_differ(n_people: int) -> list[Person]:
         Person(
             id=f"V{number:03d}",
             notes="",
-            device="CSIC",
+            device=("CSIC", "Gaitup")[number // 3 % 2],
             device_id="1",
             surface="Plane",
             frailty_index=index,
@@ -82,7 +81,7 @@ def people_that_differ(n_people: int) -> list[Person]:
 
 
 @pytest.mark.train
-def test_from_a_register_to_twins_to_a_bundle_that_runs(tmp_path: Path) -> None:
+def test_from_a_register_to_twins_to_three_protocols_and_a_bundle_that_runs(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     from trainer.register_file import write_register
 
@@ -92,35 +91,48 @@ def test_from_a_register_to_twins_to_a_bundle_that_runs(tmp_path: Path) -> None:
     assert twins.returncode == 0, twins.stderr
     assert "60 synthetic people" in twins.stderr
     config = tmp_path / "small.toml"
-    config.write_text(CONFIG.format(test_share=0.4), encoding="utf-8")
-    out = tmp_path / "bundle"
+    config.write_text(CONFIG.format(test_share=0.4, n_epochs=4), encoding="utf-8")
+    out = tmp_path / "run"
     trained = frailedge("train", tmp_path / "twins", "--config", config, "--out", out, timeout_s=280)
     assert trained.returncode == 0, trained.stderr
-    assert "split by person" in trained.stderr
-    manifest = load_bundle(out).manifest
+    said = trained.stderr
+    assert "(synthetic twins, not valid for people)" in said
+    for words in (
+        "window-s1: in-sample by person: 60 of 60 test people",
+        "  person: network: ",
+        "  window (in-sample by person): network: ",
+        "  transfer (trained on CSIC, tested on Gaitup): network: ",
+        "  transfer (trained on Gaitup, tested on CSIC): baseline:hand-features: ",
+    ):
+        assert words in said
+    rows = list(csv.DictReader((out / "by_person.csv").open(encoding="utf-8")))
+    by_person = [row for row in rows if row["protocol"] == "person" and row["method"] == "network"]
+    assert sorted(row["person"] for row in by_person) == [f"V{number:03d}" for number in range(1, 61)]
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "synthetic" in report
+    assert "Gaitup" in report
+    for name in ("figures.json", "config.toml", "by_row.csv", "run.json"):
+        assert (out / name).stat().st_size > 100
+    manifest = load_bundle(out / "bundle").manifest
     assert manifest.training.trained_on == "synthetic twins"
     assert "not valid for people" in manifest.intended_use
     assert manifest.variants["int8"].agreement.n_windows >= 2000
     assert manifest.training.figures["test_balanced_accuracy_by_person"] > 0.6
-    card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "logistic regression" in card
+    card = (out / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for words in ("logistic regression", "baseline:hand-features", "expected calibration error", "CC BY 4.0"):
+        assert words in card
     walk = next((tmp_path / "twins").rglob("V001.txt"))
-    run = frailedge("replay", walk, "--bundle", out, "--json", "--speed", "max", "--no-publish")
+    run = frailedge("replay", walk, "--bundle", out / "bundle", "--json", "--speed", "max", "--no-publish")
     assert run.returncode == 0, run.stderr
     last = json.loads(run.stdout.splitlines()[-1])
     assert last["trained_on"] == "synthetic twins"
-    assert last["label"] in manifest.labels
-
-
-@pytest.mark.train
-def test_too_few_held_out_windows_leave_no_bundle(tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow")
-    assert frailedge("twins", tmp_path / "twins", "--people", "24", "--minutes", "0.5").returncode == 0
-    config = tmp_path / "small.toml"
-    config.write_text(CONFIG.format(test_share=0.3), encoding="utf-8")
-    out = tmp_path / "bundle"
-    assert_refused(frailedge("train", tmp_path / "twins", "--config", config, "--out", out), "2000")
-    assert not out.exists()
+    assert last["label"] in (*manifest.labels, None)
+    again = frailedge("train", tmp_path / "twins", "--config", config, "--out", out, timeout_s=100)
+    assert again.returncode == 0, again.stderr
+    assert "15 of 15 trials were done before" in again.stderr
+    other = tmp_path / "other.toml"
+    other.write_text(CONFIG.format(test_share=0.4, n_epochs=5), encoding="utf-8")
+    assert_refused(frailedge("train", tmp_path / "twins", "--config", other, "--out", out), "another run", "--out")
 
 
 def test_what_cannot_be_written_or_read_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -132,4 +144,6 @@ def test_what_cannot_be_written_or_read_is_refused_in_one_line(tmp_path: Path) -
     assert_refused(frailedge("twins", tmp_path / "t", "--register", tmp_path / "absent.csv"), "absent.csv")
     assert_refused(frailedge("train", tmp_path / "absent"), "absent")
     assert_refused(frailedge("train", tmp_path, "--config", "nothing"), "twins")
+    (tmp_path / "empty").mkdir()
+    assert_refused(frailedge("train", tmp_path / "empty", "--config", "twins"), "empty")
     assert not (tmp_path / "t").exists()
