@@ -159,14 +159,13 @@ def _left_over(strides: _Strides, scales: NDArray[np.float64]) -> tuple[NDArray[
     speed = np.zeros_like(up)
     for turn, push, seconds in zip(strides.turn, strides.push, strides.seconds, strict=True):
         angle = np.linalg.norm(turn, axis=1)
-        axis = (turn / np.where(angle > 0, angle, 1.0)[:, None])[:, None]
+        axis = turn / np.where(angle > 0, angle, 1.0)[:, None]
         scaled = (angle[:, None] * scales)[..., None]
-        cos, sin = np.cos(scaled), np.sin(scaled)
+        sin, rest = np.sin(scaled), 1 - np.cos(scaled)
+        across = _cross_matrices(axis)  # v @ across is v × axis
+        inwards = across @ across
         speed = speed + push[:, None] - up * seconds[:, None, None]
-        up, speed = (
-            v * cos - np.cross(axis, v) * sin + axis * ((axis * v).sum(axis=-1, keepdims=True) * (1 - cos))
-            for v in (up, speed)
-        )
+        up, speed = (v + (v @ across) * sin + (v @ inwards) * rest for v in (up, speed))
     after = (strides.up_after / np.linalg.norm(strides.up_after, axis=1, keepdims=True))[:, None]
     tilt = np.linalg.norm(up / np.linalg.norm(up, axis=2, keepdims=True) - after, axis=2)
     return np.linalg.norm(speed, axis=2), tilt
@@ -174,11 +173,17 @@ def _left_over(strides: _Strides, scales: NDArray[np.float64]) -> tuple[NDArray[
 
 def _rotations(axis: NDArray[np.float64], angle: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rotation matrices ``(n, 3, 3)`` about unit axes ``(n, 3)``."""
+    cross = _cross_matrices(axis)
+    sin, cos = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
+    return np.asarray(np.eye(3) + sin * cross + (1 - cos) * (cross @ cross), dtype=np.float64)
+
+
+def _cross_matrices(axis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(n, 3, 3)``: by such a matrix a column becomes its cross product with the axis, axis first."""
     cross = np.zeros((len(axis), 3, 3))
     cross[:, [2, 0, 1], [1, 2, 0]] = axis
     cross[:, [1, 2, 0], [2, 0, 1]] = -axis
-    sin, cos = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
-    return np.asarray(np.eye(3) + sin * cross + (1 - cos) * (cross @ cross), dtype=np.float64)
+    return cross
 
 
 def _lowest(scales: NDArray[np.float64], left: NDArray[np.float64], most: float) -> float | None:
