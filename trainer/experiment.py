@@ -112,6 +112,7 @@ def run(
     where: Where = Where(),
     hooks: Hooks = Hooks(),
     only_baselines: bool = False,
+    with_protocols: bool = True,
     with_bundle: bool = True,
 ) -> Run:
     """Run a configuration on a dataset into the folder ``out``; the bundle is never trained on ``held_out`` people.
@@ -122,7 +123,7 @@ def run(
     store = build_store(dataset, config.signal)
     hooks.say(f"{len(store)} windows of {len(store.subject_ids)} people")
     folder = RunFolder(out, identity(dataset, config, store, held_out, only_baselines), facts())
-    folds = make_folds(store, config.protocol, config.windows_per_person) if config.protocol.run else []
+    folds = make_folds(store, config.protocol, config.windows_per_person) if with_protocols else []
     leaks = {fold.name: find_leak(store, fold) for fold in folds}
     if folds:
         hooks.say(describe(store, folds))

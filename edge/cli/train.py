@@ -47,6 +47,9 @@ def train_command(
     axes: Axes = None,
     workers: Workers = 1,
     cluster: Cluster = None,
+    protocols: Annotated[
+        bool, typer.Option("--protocols/--no-protocols", help="Run the protocols; without them, only the bundle.")
+    ] = True,
     bundle: Annotated[bool, typer.Option("--bundle/--no-bundle", help="Make a bundle as well as figures.")] = True,
 ) -> None:
     """Train and test as a configuration says, and leave a run folder: figures, report.html and a model bundle."""
@@ -57,6 +60,7 @@ def train_command(
         (kind, target, Overrides(rate_hz, units, axes)),
         (workers, cluster),
         only_baselines=False,
+        with_protocols=protocols,
         with_bundle=bundle,
     )
 
@@ -81,6 +85,7 @@ def baselines_command(
         (kind, target, Overrides(rate_hz, units, axes)),
         (workers, cluster),
         only_baselines=True,
+        with_protocols=True,
         with_bundle=False,
     )
 
@@ -93,17 +98,17 @@ def _run(
     where: tuple[int, str | None],
     *,
     only_baselines: bool,
+    with_protocols: bool,
     with_bundle: bool,
 ) -> None:
     from trainer.train_config import load_train_config  # noqa: PLC0415 - the edge starts without the trainer
 
     checked = load_train_config(config_name)
     try:
-        from trainer.run_report import report_run  # noqa: PLC0415
-
         from trainer.datasets import open_dataset  # noqa: PLC0415
         from trainer.demo import held_out_of  # noqa: PLC0415
         from trainer.experiment import Where, run  # noqa: PLC0415
+        from trainer.run_report import report_run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'frailedge[train]'") from error
 
@@ -135,6 +140,7 @@ def _run(
             where=Where(*where),
             hooks=_Lines(log, bar).hooks(),
             only_baselines=only_baselines,
+            with_protocols=with_protocols,
             with_bundle=with_bundle,
         )
     report = report_run(done, dataset, checked, command=_command(folder, out, config_name, only_baselines))

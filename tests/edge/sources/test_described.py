@@ -135,7 +135,7 @@ def test_a_wrong_description_is_refused_by_its_key(tmp_path: Path, old: str, new
 
 
 def test_an_unknown_sensor_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="known are gaitmap, xio"):
+    with pytest.raises(ConfigError, match="known are gaitmap, truong, xio"):
         read_recording(tmp_path / "x.csv", sensor="gaitmop")
 
 

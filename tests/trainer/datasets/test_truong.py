@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edge.errors import DatasetError
+from edge.sources.described import read_described
 from firmware_bridge.channels import STANDARD_GRAVITY_M_S2
 from tests.shared_data import shared
 from trainer.datasets.truong import load_truong, recognises, speed_label
@@ -105,6 +106,15 @@ def test_both_layouts_give_the_same_people_walks_and_classes(tmp_path: Path) -> 
     assert left.side == "left"
     expected = signals(0)[100, :6] * np.array([STANDARD_GRAVITY_M_S2 / 1000] * 3 + [np.deg2rad(0.1)] * 3)
     np.testing.assert_allclose(left.recording.samples[0], expected, rtol=1e-5)
+
+
+def test_the_edge_replays_a_published_trial_as_the_trainer_reads_it(tmp_path: Path) -> None:
+    folder = write_published(tmp_path / "published")
+    trained = load_truong(folder).subjects[0].walks
+    for walk, side in zip(trained[:2], ("left", "right"), strict=True):
+        replayed = read_described(folder / "1-1.csv", "truong", side)
+        assert (replayed.gravity, replayed.rate_hz) == ("removed", 100.0)
+        np.testing.assert_array_equal(replayed.samples[100:800], walk.recording.samples)
 
 
 def test_a_sensor_worn_back_to_front_is_turned_round_and_told(tmp_path: Path) -> None:
