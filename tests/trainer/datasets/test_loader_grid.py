@@ -4,6 +4,7 @@ A sample in every run; the whole grid by ``pytest -m soak -s``, which prints its
 """
 
 import itertools
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations, product
@@ -137,7 +138,9 @@ def test_the_whole_grid_agrees_or_refuses(tmp_path: Path) -> None:
         total, first = Count(), 0
         for layout, overrides in layouts:
             people = [everybody()[(first + i) % len(everybody())] for i in range(n_people)]
-            total += run(new_folder(), sorted(people, key=lambda p: p.id), layout, plain, overrides)
+            folder = new_folder()
+            total += run(folder, sorted(people, key=lambda p: p.id), layout, plain, overrides)
+            shutil.rmtree(folder)
             first += n_people
         return total
 
