@@ -48,7 +48,7 @@ from trainer.datasets.dataset import Dataset
 from trainer.evaluate import evaluate
 from trainer.export import calibration_windows, export_bundle
 from trainer.history import Progress
-from trainer.pool import run_all
+from trainer.pool import Function, run_all
 from trainer.protocols import Fold, Leak, describe, find_leak, make_folds, require_no_leak
 from trainer.run_folder import RunFolder
 from trainer.running import Trained, answer, result_of, run_trial, train, wavelet_level
@@ -134,7 +134,8 @@ def run(
     pending = [trial for trial in trials if not folder.has(trial.key)]
     hooks.total(len(trials), len(trials) - len(pending))
     if pending:
-        _run_trials(folder, store, pending, where, hooks)
+        function = partial(run_trial, checkpoints=(folder.path / "checkpoints").absolute())
+        run_trials(folder, store, pending, function, where, hooks)
     results = folder.load_all(trial.key for trial in trials)
     summary = summarise(results, store.labels) if results else None
     bundle = None
@@ -201,7 +202,14 @@ def facts() -> dict[str, object]:
     }
 
 
-def _run_trials(folder: RunFolder, store: WindowStore, pending: list[Trial], where: Where, hooks: Hooks) -> None:
+def run_trials(
+    folder: RunFolder,
+    store: WindowStore,
+    pending: list[Trial],
+    function: Function[Trial, Progress, TrialResult],
+    where: Where,
+    hooks: Hooks,
+) -> None:
     """Run what is not done yet; workers map the store from the run's folder, where it is kept only meanwhile."""
     place = folder.path / "store"
     _remove(place)
@@ -218,7 +226,7 @@ def _run_trials(folder: RunFolder, store: WindowStore, pending: list[Trial], whe
     try:
         run_all(
             pending,
-            partial(run_trial, checkpoints=(folder.path / "checkpoints").absolute()),
+            function,
             place,
             on_done=done,
             on_start=hooks.start,
