@@ -89,10 +89,11 @@ class _Run:
         self._one_hot = np.eye(network.output_shape[-1], dtype=np.float32)
         network.optimizer.build(network.trainable_variables)
         # Not `network.fit`: it would start a pipeline of its own in each epoch, and hide where randomness comes from.
-        batch = [(None, *network.input_shape[1:]), (None, network.output_shape[-1]), (None,)]
-        self._step = tf.function(
-            lambda *batch: network.train_step(batch), input_signature=[tf.TensorSpec(shape) for shape in batch]
-        )
+        # Batches of any size in one graph: Keras takes seconds to trace an LSTM.
+        shapes = [(None, *network.input_shape[1:]), (None, network.output_shape[-1]), (None,)]
+        signature = [tf.TensorSpec(shape) for shape in shapes]
+        self._step = tf.function(lambda *batch: network.train_step(batch), input_signature=signature)
+        self._test_step = tf.function(lambda *batch: network.test_step(batch), input_signature=signature)
 
     def weights(self) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
         optimiser = tuple(variable.numpy() for variable in self._network.optimizer.variables)
@@ -120,16 +121,17 @@ class _Run:
                 if not math.isfinite(logs["loss"]):
                     break
                 meter.tell(index, len(batch.label_index))
-        truth = self._validation
-        found = network.evaluate(
-            truth.coefficients,
-            self._one_hot[truth.label_index],
-            sample_weight=self._source.class_weights[truth.label_index],
-            batch_size=max(config.batch_size, 256),
-            verbose=0,
-            return_dict=True,
-        )
-        return Epoch(logs["accuracy"], logs["loss"], found["accuracy"], found["loss"])
+        return Epoch(logs["accuracy"], logs["loss"], *self._validate())
+
+    def _validate(self) -> tuple[float, float]:
+        truth, size = self._validation, max(self._config.batch_size, 256)
+        weight = self._source.class_weights[truth.label_index]
+        self._network.reset_metrics()
+        answers: dict[str, Any] = {}
+        for part in (slice(first, first + size) for first in range(0, len(weight), size)):
+            one_hot = self._one_hot[truth.label_index[part]]
+            answers = self._test_step(truth.coefficients[part], one_hot, weight[part])
+        return float(answers["accuracy"]), float(answers["loss"])
 
     def _reseed(self, epoch: int) -> None:
         """Dropout and noise draw from generators of their layers: set for this epoch, whatever came before."""
