@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import TrainingError
 from edge.stream.preprocess import SignalSpec
 from firmware_bridge.channels import Samples
 from trainer.augment import augment, margin_samples
@@ -60,8 +61,9 @@ class EpochSource:
     """What one epoch is made of: rows, some of them perhaps synthetic, and how many times each is drawn.
 
     ``label_index`` has shape ``(n_rows,)``; ``person_ids`` holds each person once; ``class_weights`` ``(n_labels,)``
-    weighs a row in the loss. With ``shares`` ``(n_rows,)`` an epoch draws as many rows as there are by these
-    probabilities, without it takes each row once.
+    weighs a row in the loss. With ``shares`` ``(n_rows,)`` an epoch draws as many rows as it has by these
+    probabilities, without it takes each row once. With ``rows_per_person`` above 0 an epoch has so many rows of each
+    person at most, ``person_index`` ``(n_rows,)``, and takes others in each epoch.
     """
 
     label_index: NDArray[np.int64]
@@ -69,9 +71,13 @@ class EpochSource:
     class_weights: NDArray[np.float32]
     shares: NDArray[np.float64] | None
     gather: Gather
+    person_index: NDArray[np.int64]
+    rows_per_person: int = 0
 
     def __len__(self) -> int:
-        return len(self.label_index)
+        """Rows in an epoch."""
+        counts = np.bincount(self.person_index)
+        return int(np.minimum(counts, self.rows_per_person or len(self.label_index)).sum())
 
     def batches(self, *, seed: int, epoch: int, batch_size: int) -> Generator[Batch, None, None]:
         """The batches of one epoch in order, made by threads of their own while the caller works on the last one.
@@ -80,7 +86,7 @@ class EpochSource:
         """
         rng = np.random.default_rng([seed, epoch])
         n_rows = len(self)
-        order = rng.permutation(n_rows) if self.shares is None else rng.choice(n_rows, n_rows, p=self.shares)
+        order = self._once(rng) if self.shares is None else rng.choice(len(self.label_index), n_rows, p=self.shares)
         ahead: deque[Future[Batch]] = deque()
         pool = ThreadPoolExecutor(N_THREADS, thread_name_prefix="batches")
         try:
@@ -93,6 +99,18 @@ class EpochSource:
                 yield ahead.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _once(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Each row once in random order, or of each person as many as there may be."""
+        order = rng.permutation(len(self.label_index))
+        if not self.rows_per_person:
+            return order
+        # A person's rows stand together, still in random order: a row's place among them is its distance to the first.
+        by_person = order[np.argsort(self.person_index[order], kind="stable")]
+        owners = self.person_index[by_person]
+        place = np.arange(len(owners)) - np.searchsorted(owners, owners)
+        kept: NDArray[np.int64] = rng.permutation(by_person[place < self.rows_per_person])
+        return kept
 
     def _batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         label_index = self.label_index[rows]
@@ -107,8 +125,11 @@ def windows_source(
     imbalance: ImbalanceConfig,
     augmentation: AugmentConfig,
     seed: int,
+    windows_per_person: int = 0,
 ) -> EpochSource:
     """These windows of a store, augmented anew in each epoch; ``seed`` is that of SMOTE.
+
+    With ``windows_per_person`` above 0 each epoch takes so many of a person at most, others each time.
 
     SMOTE works on the windows as measured: its synthetic rows are made once, and never augmented. `TrainingError`
     where a class has no window, or too few for SMOTE.
@@ -141,7 +162,7 @@ def windows_source(
         coefficients[~is_real] = synthetic[rows[~is_real] - n_real]
         return coefficients
 
-    return _source(label_index, person_ids, len(store.labels), imbalance, gather)
+    return _source(label_index, person_ids, len(store.labels), imbalance, gather, windows_per_person)
 
 
 def array_source(
@@ -173,14 +194,26 @@ def _source(
     n_labels: int,
     imbalance: ImbalanceConfig,
     gather: Gather,
+    rows_per_person: int = 0,
 ) -> EpochSource:
+    # What SMOTE adds is nobody's: it counts as one more person, without a cap of its own.
+    people, person_index = np.unique(person_ids, return_inverse=True)
+    n_synthetic = len(label_index) - len(person_ids)
+    if n_synthetic and rows_per_person:
+        raise TrainingError("imbalance.smote and fit.fresh_windows exclude each other: SMOTE works on fixed windows")
     shares = draw_shares(label_index, person_ids) if imbalance.sampling == "balanced" else None
+    in_an_epoch = label_index
+    if rows_per_person:
+        _, first, counts = np.unique(person_index, return_index=True, return_counts=True)
+        in_an_epoch = np.repeat(label_index[first], np.minimum(counts, rows_per_person))
     return EpochSource(
         label_index,
         frozenset(person_ids.tolist()),
-        class_weights(label_index, n_labels, imbalance.class_weights, shares),
+        class_weights(in_an_epoch, n_labels, imbalance.class_weights, shares),
         shares,
         gather,
+        np.concatenate([person_index, np.full(n_synthetic, len(people), np.int64)]),
+        rows_per_person,
     )
 
 

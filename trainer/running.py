@@ -25,7 +25,7 @@ from trainer.imbalance import loss_of
 from trainer.network import HAAR_LEVEL, build_network, predict
 from trainer.protocols import Fold, n_people
 from trainer.scaling import Scaling, learn_scaling
-from trainer.store import WindowStore, coefficients_of
+from trainer.store import WindowStore, capped, coefficients_of
 from trainer.train_config import SignalConfig, TrainConfig
 from trainer.training import fit
 from trainer.trial import BASELINE, Answers, Trial, TrialResult
@@ -110,8 +110,16 @@ def train(
         seed=fold.seed,
         loss=loss_of(config.imbalance),
     )
+    # Under `window` the other windows of the same people are tested: there the cap stays what the fold made of it.
+    fresh = config.fit.fresh_windows and fold.protocol != "window"
     source = windows_source(
-        store, fold.train, spec, imbalance=config.imbalance, augmentation=config.augment, seed=fold.seed
+        store,
+        capped(store, subjects, 0) if fresh else fold.train,
+        spec,
+        imbalance=config.imbalance,
+        augmentation=config.augment,
+        seed=fold.seed,
+        windows_per_person=config.windows_per_person if fresh else 0,
     )
     validation = labelled(store, fold.validation, spec)
     history = fit(

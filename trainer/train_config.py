@@ -40,6 +40,7 @@ class FitConfig(_Section, frozen=True):
     batch_size: int = 64
     patience_epochs: int = 3
     schedule: Literal["constant", "cosine"] = "constant"
+    fresh_windows: bool = False
 
     def __post_init__(self) -> None:
         if self.n_epochs < 1 or self.batch_size < 1 or self.patience_epochs < 1:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, TrainingError
 from tests.trainer.stores import WINDOW, spec_of, store_of
 from trainer.batches import (
     BATCHES_AHEAD,
@@ -125,7 +125,14 @@ def test_what_is_made_ahead_is_bounded_and_stops_with_its_reader() -> None:
         enough.release()
         return np.zeros((len(rows), 1, 6), np.float32)
 
-    endless = EpochSource(np.zeros(100_000, np.int64), frozenset(), np.ones(1, np.float32), None, gather)
+    endless = EpochSource(
+        np.zeros(100_000, np.int64),
+        frozenset(),
+        np.ones(1, np.float32),
+        None,
+        gather,
+        np.zeros(100_000, np.int64),
+    )
     batches = endless.batches(seed=0, epoch=0, batch_size=10)
     next(batches)
     for _ in range(BATCHES_AHEAD + 1):
@@ -140,7 +147,9 @@ def test_an_error_of_a_thread_reaches_the_reader() -> None:
     def gather(rows: NDArray[np.int64], _: np.random.Generator) -> NDArray[np.float32]:
         raise MemoryError("no room for a batch")
 
-    broken = EpochSource(np.zeros(100, np.int64), frozenset(), np.ones(1, np.float32), None, gather)
+    broken = EpochSource(
+        np.zeros(100, np.int64), frozenset(), np.ones(1, np.float32), None, gather, np.zeros(100, np.int64)
+    )
     with pytest.raises(MemoryError, match="no room"):
         epoch_of(broken, 0)
 
@@ -167,3 +176,26 @@ def test_batches_are_made_without_tensorflow() -> None:
     """Workers that only prepare data must not pay the seconds and the memory of its import."""
     code = "import sys, trainer.batches, trainer.history, trainer.checkpoint; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_fresh_windows_take_others_in_each_epoch_and_never_more_than_the_cap_of_a_person() -> None:
+    def fresh(imbalance: ImbalanceConfig) -> EpochSource:
+        return windows_source(
+            STORE, WINDOWS, SPEC, imbalance=imbalance, augmentation=AS_MEASURED, seed=5, windows_per_person=10
+        )
+
+    made = fresh(ImbalanceConfig(class_weights="balanced"))
+    assert len(made) == 10 + 10 + 9 + 10
+    seen = []
+    for epoch in (0, 1):
+        batches = epoch_of(made, epoch)
+        labels = np.concatenate([batch.label_index for batch in batches])
+        weights = np.concatenate([batch.weight for batch in batches])
+        assert np.bincount(labels).tolist() == [20, 10, 9]
+        for label in range(3):  # classes weigh alike by what an epoch holds, not by how long people walked
+            assert weights[labels == label].sum() == pytest.approx(13)
+        seen.append({window.tobytes() for batch in batches for window in batch.coefficients})
+        assert len(seen[-1]) == 39
+    assert 9 <= len(seen[0] & seen[1]) < 39
+    with pytest.raises(TrainingError, match="SMOTE"):
+        fresh(ImbalanceConfig(smote=True))
