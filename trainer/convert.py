@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.quiet import quiet_stderr
 from trainer.tf import calibrator, flatbuffer_utils, mlir_quantize, tf
 
 VariantName = Literal["float32", "dynamic", "int8"]
@@ -82,7 +83,8 @@ def _convert(folder: str, variant: VariantName, calibration: NDArray[np.float32]
         converter._quantize = lambda model, *_: _quantise(
             model if keep_cell_clip else remove_cell_clips(model), calibration
         )
-    model: bytes = converter.convert()
+    with quiet_stderr():
+        model: bytes = converter.convert()
     return model if keep_cell_clip else remove_cell_clips(model)
 
 

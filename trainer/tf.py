@@ -13,10 +13,15 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import tensorflow as tf
-import tf_keras as keras
-from tensorflow.lite.python.convert import mlir_quantize
-from tensorflow.lite.python.optimize import calibrator
-from tensorflow.lite.tools import flatbuffer_utils
+from trainer.quiet import quiet_stderr
+
+with quiet_stderr():  # it tells of GPUs that nobody has, before it can be told not to
+    import tensorflow as tf
+    import tf_keras as keras
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.python.optimize import calibrator
+    from tensorflow.lite.tools import flatbuffer_utils
+
+tf.get_logger().setLevel("ERROR")  # it warns of each new network that a process predicts with
 
 __all__ = ["calibrator", "flatbuffer_utils", "keras", "mlir_quantize", "tf"]
