@@ -48,6 +48,7 @@ def write_card(
     max_abs_cells: Sequence[float],
     pictures: Sequence[str],
     provenance: Provenance,
+    left_out: Sequence[str] = (),
 ) -> str:
     """``MODEL_CARD.md`` of a bundle whose default variant has these test ``figures``."""
     decision = manifest.decision
@@ -111,6 +112,8 @@ def write_card(
         lines += _confusion_table(unit, manifest.labels, confusion)
     lines += [f"![{name.removesuffix('.png')}]({name})" for name in pictures]
     lines += ["", *_variant_table(manifest)]
+    for why in left_out:
+        lines += [f"**Left out:** {why}.", ""]
     cells = ", ".join(f"{peak:.1f}" for peak in max_abs_cells)
     lines += [
         f"Largest LSTM cell state, layer by layer, over the test windows: {cells}. TensorFlow's TFLite fusion "

@@ -44,6 +44,7 @@ from trainer.baselines import BASELINES
 from trainer.batches import labelled
 from trainer.calibration import Abstention, abstention_threshold, apply_temperature, rolling_rows
 from trainer.card import Comparison, Provenance
+from trainer.convert import SHIPPED_VARIANTS
 from trainer.datasets.dataset import Dataset
 from trainer.evaluate import evaluate
 from trainer.export import calibration_windows, export_bundle
@@ -80,6 +81,8 @@ class Hooks:
     retry: Callable[[Trial, str], object] = lambda *_: None
     total: Callable[[int, int], object] = lambda *_: None
     """How many trials there are, and how many of them were done before."""
+    figures: Callable[["Run"], object] = lambda _: None
+    """All trials are done, and the bundle is yet to be made: what may fail there costs no figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +141,12 @@ def run(
         run_trials(folder, store, pending, function, where, hooks)
     results = folder.load_all(trial.key for trial in trials)
     summary = summarise(results, store.labels) if results else None
-    bundle = None
-    if with_bundle and not only_baselines:
-        bundle = _make_bundle(dataset, config, store, folder, held_out, summary, hooks)
-    return Run(folder, store, tuple(folds), leaks, tuple(results), summary, bundle)
+    done = Run(folder, store, tuple(folds), leaks, tuple(results), summary, None)
+    if not with_bundle or only_baselines:
+        return done
+    if results:
+        hooks.figures(done)
+    return dataclasses.replace(done, bundle=_make_bundle(dataset, config, store, folder, held_out, summary, hooks))
 
 
 def list_trials(config: TrainConfig, folds: Collection[Fold], *, only_baselines: bool = False) -> list[Trial]:
@@ -282,6 +287,9 @@ def _make_bundle(
         provenance=Provenance(dataset.credit, dataset.licence, _cross_validated(summary)),
         comparisons=_register_comparison(dataset, split),
     )
+    for name in SHIPPED_VARIANTS:
+        if name not in bundle.manifest.variants:
+            hooks.say(f"bundle: variant {name} misses its bar and is left out: see MODEL_CARD.md")
     result = result_of(
         trial,
         store,

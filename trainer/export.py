@@ -1,8 +1,8 @@
 """From a trained network to a bundle on disk: convert, measure, pass the bars, write; or change nothing.
 
 Enters: the network, a manifest that lacks only what is measured here, and windows of people that were not
-trained on. Leaves: a checked bundle folder with its model card. A model that fails a bar raises, and no file
-is written.
+trained on. Leaves: a checked bundle folder with its model card. A variant that fails a bar is left out and told
+in the card; where none passes, an error is raised and no file written.
 """
 
 import hashlib
@@ -74,27 +74,29 @@ def export_bundle(
     ``draft`` has no variants yet; its ``training.figures`` are completed with the default variant's figures
     on ``test``, the largest cells and the best epoch; they hold
     what the abstention threshold gave on validation people. ``calibration`` are windows of training people,
-    ``test`` of people that took part in neither training nor validation. `TrainingError` where a variant
-    fails a bar of `trainer.agreement`.
+    ``test`` of people that took part in neither training nor validation. A variant that fails a
+    bar of `trainer.agreement` is left out; `TrainingError` where all do.
     """
     models = convert(network, calibration, SHIPPED_VARIANTS)
     cells = max_abs_cells(network, test.coefficients)
     float_probabilities = predict(network, test.coefficients)
     variants: dict[str, Variant] = {}
     figures: dict[str, Figures] = {}
-    shipped_probabilities = float_probabilities
+    probabilities: dict[str, NDArray[np.float32]] = {}
+    left_out: dict[str, str] = {}
     for name, model in models.items():
         answered = answers(model, test.coefficients, runtime=runtime)
         agreement = measure_agreement(float_probabilities, answered.probabilities, test.label_index, test.person_ids)
         try:
             require_agreement(name, agreement)
         except TrainingError as error:
+            left_out[name] = str(error)
             if name == "int8" and max(cells) >= LARGEST_INT8_CELL:
-                raise TrainingError(
-                    f"{error}; its LSTM cells reach {max(cells):.0f}, int8 holds up to {LARGEST_INT8_CELL:g}: "
+                left_out[name] += (
+                    f"; its LSTM cells reach {max(cells):.0f}, int8 holds up to {LARGEST_INT8_CELL:g}: "
                     "train with a lower learning rate"
-                ) from error
-            raise
+                )
+            continue
         variants[name] = Variant(
             file=f"model.{name}.tflite",
             sha256=hashlib.sha256(model).hexdigest(),
@@ -104,19 +106,24 @@ def export_bundle(
             agreement=agreement,
         )
         figures[name] = evaluate(answered.probabilities, test.label_index, test.person_ids)
-        if name == draft.default_variant:
-            shipped_probabilities = answered.probabilities
-    shipped = figures[draft.default_variant]
+        probabilities[name] = answered.probabilities
+    if not variants:
+        raise TrainingError("; ".join(left_out.values()))
+    default = draft.default_variant if draft.default_variant in variants else next(iter(variants))
+    shipped = figures[default]
     measured = draft.training.figures | _figures(shipped, cells, history)
     for suffix, temperature in (("", draft.temperature), ("_raw", 1.0)):
-        applied = apply_temperature(shipped_probabilities, temperature)
+        applied = apply_temperature(probabilities[default], temperature)
         measured[f"test_expected_calibration_error{suffix}"] = expected_calibration_error(applied, test.label_index)
     manifest = msgspec.structs.replace(
-        draft, variants=variants, training=msgspec.structs.replace(draft.training, figures=measured)
+        draft,
+        variants=variants,
+        default_variant=default,
+        training=msgspec.structs.replace(draft.training, figures=measured),
     )
     pictures = draw_pictures(manifest.labels, shipped, history)
-    card = write_card(manifest, shipped, comparisons, cells, list(pictures), provenance)
-    by_name = {str(name): model for name, model in models.items()}
+    card = write_card(manifest, shipped, comparisons, cells, list(pictures), provenance, list(left_out.values()))
+    by_name = {str(name): model for name, model in models.items() if name in variants}
     terms = {LICENCE_NAME: f"{provenance.licence}\n\n{provenance.credit}\n".encode()}
     return write_bundle(folder, manifest, by_name, card, pictures | terms)
 
