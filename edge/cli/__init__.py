@@ -5,7 +5,7 @@ import sys
 import typer
 
 from edge import __version__
-from edge.cli import dataset, evaluate, info, live, replay, train, twins, watch
+from edge.cli import dataset, evaluate, info, live, replay, search, train, twins, watch
 from edge.errors import FrailedgeError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command("schema")(info.schema_command)
 app.command("twins")(twins.twins_command)
 app.add_typer(dataset.app, name="dataset")
 app.command("train")(train.train_command)
+app.command("search")(search.command)
 app.command("baselines")(train.baselines_command)
 app.command("evaluate")(evaluate.command)
 
