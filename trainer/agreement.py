@@ -72,7 +72,7 @@ def require_enough_windows(n_windows: int) -> None:
     if n_windows < MIN_WINDOWS:
         raise TrainingError(
             f"the people held out give {n_windows} windows, the agreement of a variant is measured on {MIN_WINDOWS} or "
-            "more: hold out more people (split.test_share), or allow each more windows (windows_per_person)"
+            "more: hold out more people (bundle.test_share), or allow each more windows (windows_per_person)"
         )
 
 

@@ -6,7 +6,7 @@ in the card; where none passes, an error is raised and no file written.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from edge.bundle import Bundle, Manifest, Variant, write_bundle
 from edge.errors import TrainingError
 from edge.model import RuntimeName
 from trainer.agreement import measure_agreement, require_agreement
-from trainer.calibration import apply_temperature, expected_calibration_error
+from trainer.calibration import Abstention, apply_temperature, expected_calibration_error
 from trainer.card import Comparison, Provenance, draw_pictures, write_card
 from trainer.convert import N_CALIBRATION_WINDOWS, SHIPPED_VARIANTS, convert
 from trainer.evaluate import Figures, evaluate
@@ -63,6 +63,8 @@ def export_bundle(
     network: Any,
     *,
     calibration: NDArray[np.float32],
+    rolling: NDArray[np.float32],
+    abstain: Callable[[NDArray[np.float32]], Abstention],
     test: LabelledWindows,
     history: History,
     provenance: Provenance,
@@ -71,11 +73,11 @@ def export_bundle(
 ) -> Bundle:
     """Write the bundle ``folder``: int8 and dynamic range, each with its agreement, the card and its pictures.
 
-    ``draft`` has no variants yet; its ``training.figures`` are completed with the default variant's figures
-    on ``test``, the largest cells and the best epoch; they hold
-    what the abstention threshold gave on validation people. ``calibration`` are windows of training people,
-    ``test`` of people that took part in neither training nor validation. A variant that fails a
-    bar of `trainer.agreement` is left out; `TrainingError` where all do.
+    ``draft`` has no variants and no threshold yet; its ``training.figures`` are completed with the default variant's
+    figures on ``test``, the largest cells, the best epoch and what the threshold gives. ``calibration`` are windows of
+    training people; of ``rolling``, consecutive windows of validation people, ``abstain`` gets the default variant's
+    probabilities and finds the threshold; ``test`` are windows of people that took part in neither. A variant that
+    fails a bar of `trainer.agreement` is left out; `TrainingError` where all do.
     """
     models = convert(network, calibration, SHIPPED_VARIANTS)
     cells = max_abs_cells(network, test.coefficients)
@@ -109,9 +111,12 @@ def export_bundle(
         probabilities[name] = answered.probabilities
     if not variants:
         raise TrainingError("; ".join(left_out.values()))
-    default = draft.default_variant if draft.default_variant in variants else next(iter(variants))
+    default = next(name for name in (draft.default_variant, *variants) if name in variants)
     shipped = figures[default]
+    by_name = {str(name): model for name, model in models.items() if name in variants}
+    found = abstain(answers(by_name[default], rolling, runtime=runtime).probabilities)
     measured = draft.training.figures | _figures(shipped, cells, history)
+    measured |= {"validation_answered_share": found.answered_share, "validation_wrong_share": found.wrong_share}
     for suffix, temperature in (("", draft.temperature), ("_raw", 1.0)):
         applied = apply_temperature(probabilities[default], temperature)
         measured[f"test_expected_calibration_error{suffix}"] = expected_calibration_error(applied, test.label_index)
@@ -119,11 +124,11 @@ def export_bundle(
         draft,
         variants=variants,
         default_variant=default,
+        decision=msgspec.structs.replace(draft.decision, least_confidence=found.least_confidence),
         training=msgspec.structs.replace(draft.training, figures=measured),
     )
     pictures = draw_pictures(manifest.labels, shipped, history)
     card = write_card(manifest, shipped, comparisons, cells, list(pictures), provenance, list(left_out.values()))
-    by_name = {str(name): model for name, model in models.items() if name in variants}
     terms = {LICENCE_NAME: f"{provenance.licence}\n\n{provenance.credit}\n".encode()}
     return write_bundle(folder, manifest, by_name, card, pictures | terms)
 

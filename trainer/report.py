@@ -29,7 +29,8 @@ class ReportContext:
 
     ``leaks`` holds what `trainer.protocols.find_leak` found, by the fold's name; ``versions`` names and versions of all
     that figures may depend on; ``commands`` repeat the run, a line each. ``summary`` is None and ``results`` empty
-    where no protocol was run, ``bundle`` is None where none was made.
+    where no protocol was run, ``bundle`` is None where none was made; ``failures`` are trials
+    without an answer, and why.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ReportContext:
     summary: Summary | None = None
     results: Sequence[TrialResult] = ()
     leaks: Mapping[str, Leak] | None = None
+    failures: Sequence[str] = ()
     bundle: Manifest | None = None
 
 
@@ -60,16 +62,17 @@ def make_report(context: ReportContext) -> str:
     body = [banner(_SYNTHETIC)] if dataset.synthetic else []
     body += [banner(_DEVICE), paragraph(f"Made {context.created}. Classes: {', '.join(dataset.labels)}.")]
     body += about.protocols(context.results, context.leaks or {})
+    if context.failures:
+        body += [banner("Trials without an answer: the figures lack them."), bullets(context.failures)]
     if summary is None or not summary.rows:
         body += [heading("Figures"), paragraph("No protocol was run: there are no figures by person.")]
     else:
-        least_confidence = context.bundle.decision.least_confidence if context.bundle else None
         body += figures.main(summary)
         body += figures.claims(summary)
         body += figures.classes(summary)
         body += figures.by_window(summary)
         body += figures.training(context.results)
-        body += figures.trust(summary, context.results, least_confidence)
+        body += figures.trust(summary, context.results)
     if context.bundle is not None:
         body += about.bundle(context.bundle)
     body += about.dataset(dataset)

@@ -121,7 +121,7 @@ def training(results: Sequence[TrialResult]) -> Iterator[str]:
             yield picture(plots.svg(figure), caption)
 
 
-def trust(summary: Summary, results: Sequence[TrialResult], least_confidence: float | None) -> Iterator[str]:
+def trust(summary: Summary, results: Sequence[TrialResult]) -> Iterator[str]:
     """Calibration before and after temperature, and what abstaining brings."""
     yield heading("How far a probability may be believed")
     header = ("method", "calibration error as answered", "with temperature", "rows are", "risk-coverage area by person")
@@ -146,10 +146,8 @@ def trust(summary: Summary, results: Sequence[TrialResult], least_confidence: fl
             caption = f"{name}, {NETWORK}: reliability by window, before and after temperature"
             yield picture(plots.svg(plots.draw_reliability(network)), caption)
         caption = f"{name}: share wrong against share answered, by person"
-        if least_confidence:
-            caption += f"; the ring marks the bundle's abstention threshold, {least_confidence:.3f}"
         if all(by_method.values()):
-            yield picture(plots.svg(plots.draw_risk_coverage(by_method, colours, least_confidence)), caption)
+            yield picture(plots.svg(plots.draw_risk_coverage(by_method, colours)), caption)
 
 
 def people(summary: Summary) -> Iterator[str]:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from trainer.by_person import pool_by_person, test_rows
 from trainer.calibration import reliability, risk_coverage
 from trainer.summary import Matrix, Row, Summary
-from trainer.trial import NETWORK, TrialResult
+from trainer.trial import TrialResult
 
 # Okabe and Ito's colours, told apart by people who don't see red and green as well.
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
@@ -145,13 +145,8 @@ def draw_reliability(results: Sequence[TrialResult]) -> Figure:
 
 
 @mpl.rc_context(_STYLE)
-def draw_risk_coverage(
-    by_method: Mapping[str, Sequence[TrialResult]], colours: Mapping[str, str], least_confidence: float | None
-) -> Figure:
-    """What is wrong of what is answered as the least sure people are left out, all seeds together.
-
-    A ring marks where the bundle's threshold would lie on the main network, of which the bundle is made.
-    """
+def draw_risk_coverage(by_method: Mapping[str, Sequence[TrialResult]], colours: Mapping[str, str]) -> Figure:
+    """What is wrong of what is answered as the least sure people are left out, all seeds together."""
     figure = Figure(figsize=(7, 3.4), layout="constrained")
     axes = figure.subplots()
     for method, results in by_method.items():
@@ -160,10 +155,6 @@ def draw_risk_coverage(
         scores = np.concatenate([pooled.scores[index, own] for index, own in enumerate(tested)])
         curve = risk_coverage(scores, np.concatenate([pooled.truth[own] for own in tested]))
         axes.plot(curve.answered_share, curve.wrong_share, color=colours[method], label=_short(method), linewidth=1.4)
-        kept = np.flatnonzero(curve.least_confidence >= (least_confidence or 0))
-        if least_confidence and len(kept) and method == NETWORK:
-            place = (curve.answered_share[kept[-1]], curve.wrong_share[kept[-1]])
-            axes.plot(*place, "o", markerfacecolor="none", color=colours[method], markersize=9)
     axes.set(xlabel="share of people answered", ylabel="share wrong of them", xlim=(0, 1.01), ylim=(0, None))
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
     axes.spines[["top", "right"]].set_visible(False)

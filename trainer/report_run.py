@@ -97,7 +97,9 @@ def bundle(manifest: Manifest) -> Iterator[str]:
     yield table("Variants, on the bundle's test people (split by person)", header, rows)
     least = manifest.decision.least_confidence
     yield paragraph(
-        f"It abstains below a confidence of {least:.3f}, found on validation people."
+        f"It abstains below a confidence of {least:.3f}, found on the rolling decisions of validation people: "
+        f"{training.figures.get('validation_answered_share', 0):.0%} of them are answered, "
+        f"{training.figures.get('validation_wrong_share', 0):.0%} of these wrongly."
         if least > 0
         else "It never abstains: its least confidence is 0."
     )

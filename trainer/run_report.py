@@ -15,21 +15,25 @@ import tomli_w
 
 from trainer.datasets.dataset import Dataset
 from trainer.evaluate import mean_log_probabilities
-from trainer.experiment import Run, facts
+from trainer.experiment import Run
+from trainer.history import Epoch
 from trainer.inspection import inspect_dataset
 from trainer.report import ReportContext, make_report
 from trainer.train_config import TrainConfig
+from trainer.versions import facts
 
 
 def report_run(done: Run, dataset: Dataset, config: TrainConfig, *, command: str) -> str:
-    """Write figures.json, by_person.csv, by_row.csv, config.toml and report.html; gives the path of the last."""
+    """Write figures.json, config.toml, the tables (CSV) and report.html; gives the path of the report."""
     folder = done.folder
+    config = msgspec.structs.replace(config, target=dataset.target)
     text = tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
     folder.write("config.toml", text.encode())
     if done.summary is not None:
         figures = msgspec.json.format(msgspec.json.encode(done.summary), indent=2)
         folder.write("figures.json", figures + b"\n")
     folder.write("by_person.csv", _by_person(done).encode())
+    folder.write("history.csv", _history(done).encode())
     folder.write("by_row.csv", _by_row(done).encode())
     known = facts()
     packages = known.pop("packages")
@@ -44,6 +48,7 @@ def report_run(done: Run, dataset: Dataset, config: TrainConfig, *, command: str
         summary=done.summary,
         results=done.results,
         leaks=done.leaks,
+        failures=done.failures,
         bundle=None if done.bundle is None else done.bundle.manifest,
     )
     return str(folder.write("report.html", make_report(context).encode()))
@@ -67,14 +72,30 @@ def _by_person(done: Run) -> str:
 
 
 def _by_row(done: Run) -> str:
-    """A line a trial and test row (``unit`` says of what): the truth and the probabilities before temperature."""
-    labels = done.store.labels
-    rows: list[list[object]] = [["trial", "unit", "row", "person", "label", *labels]]
+    """A line a trial and test row, a window or a whole walk: where it is, its probabilities before temperature."""
+    store, labels = done.store, done.store.labels
+    first_sample = {int(walk): int(store.piece_start[store.piece_walk == walk].min()) for walk in np.unique(store.walk)}
+    windows = {fold.name: fold.test for fold in done.folds}
+    rows: list[list[object]] = [["trial", "unit", "person", "walk", "start_sample", "label", *labels]]
     for result in done.results:
-        test = result.test
+        test, own = result.test, windows[result.fold]
+        walks = store.walk[own] if test.unit == "window" else np.unique(store.walk[own])
         for row, probabilities in enumerate(test.probabilities):
-            about = [result.key, test.unit, row, test.person_ids[row], labels[test.label_index[row]]]
-            rows.append([*about, *(f"{share:.4f}" for share in probabilities)])
+            walk = int(walks[row])
+            start = int(store.start[own[row]]) - first_sample[walk] if test.unit == "window" else ""
+            about = [result.key, test.unit, test.person_ids[row], store.walk_names[walk], start]
+            rows.append([*about, labels[test.label_index[row]], *(f"{share:.4f}" for share in probabilities)])
+    return _csv(rows)
+
+
+def _history(done: Run) -> str:
+    """A line a trial and epoch; ``kept`` marks the epoch whose weights answered."""
+    rows: list[list[object]] = [["trial", "epoch", *Epoch.__dataclass_fields__, "kept"]]
+    for result in done.results:
+        if result.history is not None:
+            for index, epoch in enumerate(result.history.epochs):
+                values = [getattr(epoch, name) for name in Epoch.__dataclass_fields__]
+                rows.append([result.key, index + 1, *values, int(index == result.history.best_epoch)])
     return _csv(rows)
 
 

@@ -1,10 +1,11 @@
 """One trial from start to end: what is learned from the training side alone, and what is answered for the others.
 
-A `trainer.trial.Trial` and its store go in, a `TrialResult` comes out. Limits, scaler and weights see training
-windows; early stopping and temperature see validation windows; test windows are only ever answered. Nothing is written
-but the checkpoint it is told of.
+A `trainer.trial.Trial` and its store go in, a `TrialResult` comes out. Limits and scaler see training people, weights
+see training windows; early stopping and temperature see validation windows; test windows are only ever answered.
+Nothing is written but the checkpoint it is told of.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from trainer.protocols import Fold, n_people
 from trainer.scaling import Scaling, learn_scaling
 from trainer.store import WindowStore, capped, coefficients_of
 from trainer.train_config import SignalConfig, TrainConfig
-from trainer.training import fit
+from trainer.training import DivergedError, fit
 from trainer.trial import BASELINE, Answers, Trial, TrialResult
 
 OnProgress = Callable[[Progress], object]
@@ -48,7 +49,10 @@ class Trained:
 def run_trial(
     trial: Trial, store: WindowStore, on_progress: OnProgress | None = None, *, checkpoints: Path | None = None
 ) -> TrialResult:
-    """Run a trial whole; with a folder of ``checkpoints`` its training goes on where a killed one stopped."""
+    """Run a trial whole; with a folder of ``checkpoints`` its training goes on where a killed one stopped.
+
+    A network that diverges fails by itself: its result says so and has no answers.
+    """
     started_s = time.monotonic()
     fold = trial.fold
     history: History | None = None
@@ -58,10 +62,20 @@ def run_trial(
         temperature = fit_temperature(validation.probabilities, validation.label_index)
     else:
         checkpoint = None if checkpoints is None else checkpoints / trial.key
-        trained = train(trial.config, store, fold, on_progress, checkpoint)
+        try:
+            trained = train(trial.config, store, fold, on_progress, checkpoint)
+        except DivergedError as error:
+            nobody = no_answers(store)
+            failed = result_of(trial, store, nobody, nobody, 1.0, started_s, None)
+            return dataclasses.replace(failed, failed=str(error))
         validation, test = (answer(trained, store, windows) for windows in (fold.validation, fold.test))
         history, temperature = trained.history, trained.temperature
     return result_of(trial, store, validation, test, temperature, started_s, history)
+
+
+def no_answers(store: WindowStore) -> Answers:
+    """The answers for nobody."""
+    return Answers("window", np.empty((0, len(store.labels)), np.float32), np.empty(0, np.int64), np.empty(0, np.str_))
 
 
 def result_of(

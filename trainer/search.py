@@ -22,16 +22,17 @@ from matplotlib.figure import Figure
 from edge.errors import ConfigError, TrainingError
 from trainer.datasets.dataset import Dataset
 from trainer.evaluate import Interval, evaluate
-from trainer.experiment import Hooks, Where, facts, identity, run_trials
+from trainer.experiment import Hooks, Where, identity, run_trials
 from trainer.history import Epoch, Progress
 from trainer.pool import Report
 from trainer.protocols import Fold
 from trainer.run_folder import RunFolder
-from trainer.running import answer, result_of, train, wavelet_level
+from trainer.running import answer, no_answers, result_of, train, wavelet_level
 from trainer.splits import split_by_person
 from trainer.store import WindowStore, build_store, capped
 from trainer.train_config import FitConfig, NetworkConfig, TrainConfig
-from trainer.trial import Answers, Trial, TrialResult
+from trainer.trial import Trial, TrialResult
+from trainer.versions import facts
 
 BEST: Final = "best.toml"
 TABLE: Final = "models.csv"
@@ -140,7 +141,7 @@ def try_network(trial: Trial, store: WindowStore, report: Report[Progress]) -> T
     Some of McFly's learning rates are too high for any data: such a network has no history, and ``note`` says why.
     """
     started_s = time.monotonic()
-    nobody = _no_answers(store)
+    nobody = no_answers(store)
     try:
         trained = train(trial.config, store, trial.fold, report)
     except TrainingError as error:
@@ -157,10 +158,6 @@ def by_person(candidate: Candidate) -> Interval | None:
     if candidate.best is None:
         return None
     return evaluate(answers.probabilities, answers.label_index, answers.person_ids).balanced_accuracy_by_person
-
-
-def _no_answers(store: WindowStore) -> Answers:
-    return Answers("window", np.empty((0, len(store.labels)), np.float32), np.empty(0, np.int64), np.empty(0, np.str_))
 
 
 def _fold(dataset: Dataset, store: WindowStore, config: TrainConfig, held_out: Collection[str]) -> Fold:

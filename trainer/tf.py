@@ -22,6 +22,8 @@ with quiet_stderr():  # it tells of GPUs that nobody has, before it can be told 
     from tensorflow.lite.python.optimize import calibrator
     from tensorflow.lite.tools import flatbuffer_utils
 
+for _gpu in tf.config.list_physical_devices("GPU"):
+    tf.config.experimental.set_memory_growth(_gpu, True)  # else the first of several workers would take all of it
 tf.get_logger().setLevel("ERROR")  # it warns of each new network that a process predicts with
 
 __all__ = ["calibrator", "flatbuffer_utils", "keras", "mlir_quantize", "tf"]

@@ -28,6 +28,10 @@ __all__ = ["Epoch", "History", "LabelledWindows", "Progress", "fit"]
 OnProgress = Callable[[Progress], object]
 
 
+class DivergedError(TrainingError):
+    """No epoch had a finite loss: a fault of the settings, which other trials need not share."""
+
+
 def fit(
     network: Any,
     source: EpochSource,
@@ -43,8 +47,9 @@ def fit(
 
     ``checkpoint`` is written after each epoch, and taken up where it exists; it is the caller's to remove. ``cosine``
     lets the learning rate of each batch fall from the network's own to 0 over all epochs that are allowed.
-    ``on_progress`` is called after each batch. `TrainingError` where the loss was finite in no epoch, the checkpoint is
-    another training's or can't be written, or people stand on both sides of a split that keeps ``people_apart``.
+    ``on_progress`` is called after each batch. `DivergedError` where the loss was finite in no epoch, `TrainingError`
+    where the checkpoint is another training's or can't be written, or people stand on both sides of a split that keeps
+    ``people_apart``.
     """
     both = sorted(source.person_ids & set(validation.person_ids.tolist()))
     if both and people_apart:
@@ -72,7 +77,7 @@ def fit(
         if checkpoint is not None:
             save_state(checkpoint, state)
     if state.best_epoch < 0:
-        raise TrainingError("the loss is not finite in any epoch: lower the learning rate")
+        raise DivergedError("the loss is not finite in any epoch: lower the learning rate")
     network.set_weights(list(state.best))
     return History(state.epochs, state.best_epoch)
 

@@ -54,7 +54,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What a trial leaves. ``temperature`` was fitted on the validation rows and is not applied to either side."""
+    """What a trial leaves. ``temperature`` was fitted on the validation rows and is not applied to either side.
+
+    ``failed`` says why there are no answers: a network whose loss was never finite has none.
+    """
 
     key: str
     method: str
@@ -69,3 +72,4 @@ class TrialResult:
     n_train_windows: int
     duration_s: float
     history: History | None = None
+    failed: str = ""

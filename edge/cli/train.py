@@ -3,9 +3,13 @@
 The edge runs without TensorFlow; without the extra `train` these commands say what to install.
 """
 
+import dataclasses
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -15,6 +19,7 @@ from edge.sources.gstride import Overrides
 
 if TYPE_CHECKING:
     from trainer.experiment import Run
+    from trainer.train_config import TrainConfig
 
 Folder = Annotated[Path, typer.Argument(help="Folder of recordings: GSTRIDE, twins, Truong et al., or your own.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run; one that holds part of this run is gone on with.")]
@@ -107,9 +112,16 @@ def _run(
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'frailedge[train]'") from error
 
+    if only_baselines:
+        checked = _for_baselines(checked, config_name)
     log = make_log()
     kind, target, overrides = source
     dataset = read_dataset(log, folder, kind=kind, target=target or checked.target, overrides=overrides)
+    command = " ".join(["frailedge", *map(shlex.quote, sys.argv[1:])])
+
+    def report(done: "Run") -> str:
+        return report_run(done, dataset, checked, command=command)
+
     with trial_lines(log) as hooks:
         done = run(
             dataset,
@@ -117,20 +129,25 @@ def _run(
             out,
             held_out=held_out_of(dataset),
             where=Where(*where),
-            hooks=hooks,
+            hooks=dataclasses.replace(hooks, figures=report),
             only_baselines=only_baselines,
             with_protocols=with_protocols,
             with_bundle=with_bundle,
         )
-    report = report_run(done, dataset, checked, command=_command(folder, out, config_name, only_baselines))
+    page = report(done)
     _print_figures(log, done, dataset.is_synthetic)
-    log.print(f"report: {report}")
+    log.print(f"report: {page}")
     if done.bundle is not None:
         log.print(f"bundle: {done.bundle.folder} ({done.bundle.manifest.training.trained_on}); see its MODEL_CARD.md")
 
 
-def _command(folder: Path, out: Path, config_name: str, only_baselines: bool) -> str:
-    return f"frailedge {'baselines' if only_baselines else 'train'} {folder} --config {config_name} --out {out}"
+def _for_baselines(config: "TrainConfig", name: str) -> "TrainConfig":
+    """The baselines that a configuration names, or all of them; `ConfigError` where it has no folds."""
+    from trainer.baselines import BASELINES  # noqa: PLC0415
+
+    if not config.protocol.run:
+        raise ConfigError(f"--config {name} runs no protocol (protocol.run is empty): there are no folds for baselines")
+    return config if config.baselines else msgspec.structs.replace(config, baselines=tuple(BASELINES))
 
 
 def _print_figures(log: Console, done: "Run", is_synthetic: bool) -> None:

@@ -15,6 +15,7 @@ from edge.model import Classifier
 from tests.tiny_bundle import tiny_manifest
 from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
 from trainer.batches import LabelledWindows, array_source
+from trainer.calibration import Abstention
 from trainer.card import Comparison, Provenance
 from trainer.evaluate import Interval, decide_by_person
 from trainer.export import calibration_windows, export_bundle
@@ -24,6 +25,7 @@ from trainer.training import fit
 
 pytestmark = pytest.mark.train
 
+ROLLING = easy_windows(3, 5, seed=9, prefix="d").coefficients
 TEST = easy_windows(21, 100, seed=3, prefix="c")
 
 
@@ -56,8 +58,13 @@ def draft() -> Manifest:
         wavelet=Wavelet(name="db1", level=4, n_coefficients=N_COEFFICIENTS),
         variants={},
     )
-    found = {"validation_answered_share": 0.8, "validation_wrong_share": 0.1}
-    return msgspec.structs.replace(manifest, training=msgspec.structs.replace(manifest.training, figures=found))
+    return msgspec.structs.replace(manifest, training=msgspec.structs.replace(manifest.training, figures={}))
+
+
+def abstain(probabilities: Any) -> Abstention:
+    """A threshold that only the variant's own answers to the rolling windows give."""
+    assert probabilities.shape == (len(ROLLING), 3)
+    return Abstention(float(probabilities.max(axis=1).min()), 0.8, 0.1, is_met=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +75,8 @@ def exported(trained: tuple[Any, Any, History], tmp_path_factory: pytest.TempPat
         draft(),
         network,
         calibration=calibration,
+        rolling=ROLLING,
+        abstain=abstain,
         test=TEST,
         history=history,
         provenance=PROVENANCE,
@@ -84,6 +93,9 @@ def test_the_edge_runs_what_was_exported_with_the_figures_that_the_manifest_give
         assert variant.agreement.balanced_accuracy_by_person == pytest.approx(np.mean(recalls))
         assert variant.agreement.n_windows == len(TEST.label_index) >= 2000
     figures = exported.manifest.training.figures
+    shipped = Classifier(load_bundle(exported.folder))
+    least = min(float(shipped.predict(window).max()) for window in ROLLING)
+    assert exported.manifest.decision.least_confidence == pytest.approx(least, abs=1e-6)
     int8 = exported.manifest.variants["int8"].agreement
     assert figures["test_balanced_accuracy_by_person"] == int8.balanced_accuracy_by_person > 0.8
     assert figures["test_people"] == 21
@@ -138,6 +150,8 @@ def test_too_few_windows_leave_nothing_behind_and_a_variant_that_misses_its_bar_
             draft(),
             network,
             calibration=calibration,
+            rolling=ROLLING,
+            abstain=abstain,
             test=test,
             history=history,
             provenance=PROVENANCE,
