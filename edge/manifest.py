@@ -1,7 +1,8 @@
 """The contract of a model, as it stands in a bundle's ``manifest.json``: the fields, and what each may hold.
 
 Enters: a decoded `Manifest`. Leaves: the list of what is wrong with it, in words that name the field. This
-module reads no file and knows no interpreter; `edge.bundle` does the reading and the hashes.
+module reads no file and knows no interpreter; `edge.bundle` does the reading and the hashes. The trainer's
+configuration asks the same questions before it trains.
 """
 
 import math
@@ -133,8 +134,7 @@ def manifest_problems(manifest: Manifest) -> Iterator[str]:
     """What is wrong with a manifest, a line each that begins with the field's name; none if it is sound."""
     if manifest.schema_version != SCHEMA_VERSION:
         yield f"schema_version is {manifest.schema_version}, this program reads version {SCHEMA_VERSION}"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", manifest.name):
-        yield "name must be 1 to 64 letters, digits, points, dashes or underscores"
+    yield from name_problems(manifest.name)
     if not _is_time(manifest.created):
         yield f"created is {manifest.created!r}, no ISO 8601 time with its zone"
     labels = manifest.labels
@@ -145,12 +145,8 @@ def manifest_problems(manifest: Manifest) -> Iterator[str]:
     if not _positive(manifest.temperature):
         yield f"temperature is {manifest.temperature}, it must be above 0"
     decision = manifest.decision
-    if not _positive(decision.half_life_windows):
-        yield f"decision.half_life_windows is {decision.half_life_windows}, it must be above 0"
-    if decision.min_windows < 1:
-        yield f"decision.min_windows is {decision.min_windows}, it must be 1 or more"
-    if not (math.isfinite(decision.switch_margin) and decision.switch_margin >= 0):
-        yield f"decision.switch_margin is {decision.switch_margin}, it must be 0 or more"
+    for problem in decision_problems(decision.half_life_windows, decision.min_windows, decision.switch_margin):
+        yield f"decision.{problem}"
     if not 0 <= decision.least_confidence <= 1:
         yield f"decision.least_confidence is {decision.least_confidence}, not within 0-1"
     if not manifest.variants:
@@ -169,24 +165,52 @@ def manifest_problems(manifest: Manifest) -> Iterator[str]:
         yield "intended_use is empty"
 
 
+def name_problems(name: str) -> Iterator[str]:
+    """What is wrong with a model's name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        yield "name must be 1 to 64 letters, digits, points, dashes or underscores"
+
+
+def window_problems(
+    sample_rate_hz: float, window_samples: int, hop_samples: int, max_bridged_gap_ms: float, max_bridged_share: float
+) -> Iterator[str]:
+    """What is wrong with the parameters of windows, a line each that begins with the field's name."""
+    if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
+        yield f"sample_rate_hz is {sample_rate_hz}, not within {LOWEST_RATE_HZ:g}-{HIGHEST_RATE_HZ:g}"
+    if not 2 <= window_samples <= LONGEST_WINDOW_SAMPLES:
+        yield f"window_samples is {window_samples}, not within 2-{LONGEST_WINDOW_SAMPLES}"
+    if not 1 <= hop_samples <= window_samples:
+        yield f"hop_samples is {hop_samples}, not within 1-{window_samples} (the window)"
+    if not 0 <= max_bridged_gap_ms <= 1000:
+        yield f"max_bridged_gap_ms is {max_bridged_gap_ms}, not within 0-1000"
+    if not 0 <= max_bridged_share < 1:
+        yield f"max_bridged_share is {max_bridged_share}, not from 0 to below 1"
+
+
+def decision_problems(half_life_windows: float, min_windows: int, switch_margin: float) -> Iterator[str]:
+    """What is wrong with the parameters of decisions, a line each that begins with the field's name."""
+    if not _positive(half_life_windows):
+        yield f"half_life_windows is {half_life_windows}, it must be above 0"
+    if min_windows < 1:
+        yield f"min_windows is {min_windows}, it must be 1 or more"
+    if not (math.isfinite(switch_margin) and switch_margin >= 0):
+        yield f"switch_margin is {switch_margin}, it must be 0 or more"
+
+
 def _signal_problems(manifest: Manifest) -> Iterator[str]:
-    if not LOWEST_RATE_HZ <= manifest.sample_rate_hz <= HIGHEST_RATE_HZ:
-        rates = f"{LOWEST_RATE_HZ:g}-{HIGHEST_RATE_HZ:g}"
-        yield f"sample_rate_hz is {manifest.sample_rate_hz}, not within {rates}"
-    if not 2 <= manifest.window_samples <= LONGEST_WINDOW_SAMPLES:
-        yield f"window_samples is {manifest.window_samples}, not within 2-{LONGEST_WINDOW_SAMPLES}"
-    if not 1 <= manifest.hop_samples <= manifest.window_samples:
-        yield f"hop_samples is {manifest.hop_samples}, not within 1-{manifest.window_samples} (the window)"
+    yield from window_problems(
+        manifest.sample_rate_hz,
+        manifest.window_samples,
+        manifest.hop_samples,
+        manifest.max_bridged_gap_ms,
+        manifest.max_bridged_share,
+    )
     if manifest.channels != CHANNELS:
         yield f"channels must be {' '.join(CHANNELS)}, in this order"
     if manifest.units != CHANNEL_UNITS:
         yield f"units must be {' '.join(CHANNEL_UNITS)}, in this order"
     if manifest.frame != FRAME:
         yield f"frame is {manifest.frame!r}, this program works in the {FRAME!r} frame"
-    if not 0 <= manifest.max_bridged_gap_ms <= 1000:
-        yield f"max_bridged_gap_ms is {manifest.max_bridged_gap_ms}, not within 0-1000"
-    if not 0 <= manifest.max_bridged_share < 1:
-        yield f"max_bridged_share is {manifest.max_bridged_share}, not from 0 to below 1"
     limits, scaler = manifest.outlier_limits, manifest.scaler
     for field, values in (
         ("outlier_limits.lower", limits.lower),

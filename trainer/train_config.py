@@ -1,15 +1,18 @@
 """What a training run may be told, read from ``configs/train/*.toml``: typed, unknown keys are errors."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from edge.errors import ConfigError
+from edge.manifest import decision_problems, name_problems, window_problems
 from edge.paths import configs_dir
 from edge.toml import read_toml
 
 ProtocolName = Literal["window", "person", "transfer"]
+# scikit-learn's and numpy's older generator take no larger ones.
+_HIGHEST_SEED: Final = 2**32 - 1
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -106,9 +109,13 @@ class ProtocolConfig(_Section, frozen=True):
     def __post_init__(self) -> None:
         if self.n_folds < 2 or not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError("protocol.n_folds must be 2 or more, protocol.seeds one or more different numbers")
+        if not all(0 <= seed <= _HIGHEST_SEED for seed in self.seeds):
+            raise ValueError(f"protocol.seeds must be within 0-{_HIGHEST_SEED}")
+        if len(set(self.run)) != len(self.run):
+            raise ValueError("protocol.run must name each protocol once")
         if not 0 < self.validation_share < 0.5:
             raise ValueError("protocol.validation_share must be above 0 and below 0.5")
-        if min(self.window_shares) <= 0 or abs(sum(self.window_shares) - 1) > 1e-9:
+        if not min(self.window_shares) > 0 or not abs(sum(self.window_shares) - 1) <= 1e-9:
             raise ValueError("protocol.window_shares must be three shares above 0 that make 1")
 
 
@@ -122,10 +129,12 @@ class BundleConfig(_Section, frozen=True):
     def __post_init__(self) -> None:
         if not (0 < self.validation_share < 1 and 0 < self.test_share < 1 - self.validation_share):
             raise ValueError("bundle: shares must be above 0 and leave people to train on")
+        if not 0 <= self.seed <= _HIGHEST_SEED:
+            raise ValueError(f"bundle.seed must be within 0-{_HIGHEST_SEED}")
 
 
 class SignalConfig(_Section, frozen=True):
-    """The signal path that the bundle will ask of the edge."""
+    """The signal path that the bundle will ask of the edge; limits are those of its manifest."""
 
     sample_rate_hz: float = 104.0
     window_samples: int = 200
@@ -134,14 +143,32 @@ class SignalConfig(_Section, frozen=True):
     max_bridged_share: float = 0.1
     wavelet_level: int | None = None
 
+    def __post_init__(self) -> None:
+        for problem in window_problems(
+            self.sample_rate_hz,
+            self.window_samples,
+            self.hop_samples,
+            self.max_bridged_gap_ms,
+            self.max_bridged_share,
+        ):
+            raise ValueError(f"signal.{problem}")
+        if self.wavelet_level is not None and self.wavelet_level < 1:
+            raise ValueError(f"signal.wavelet_level is {self.wavelet_level}, it must be 1 or more, or left out")
+
 
 class DecisionConfig(_Section, frozen=True):
-    """Parameters of `edge.stream.decision`."""
+    """Parameters of `edge.stream.decision`, and what share of the answers to validation people may be wrong."""
 
     half_life_windows: float = 8.0
     min_windows: int = 4
     switch_margin: float = 0.05
     most_wrong_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        for problem in decision_problems(self.half_life_windows, self.min_windows, self.switch_margin):
+            raise ValueError(f"decision.{problem}")
+        if not 0 <= self.most_wrong_share <= 1:
+            raise ValueError(f"decision.most_wrong_share is {self.most_wrong_share}, not within 0-1")
 
 
 class Variant(_Section, frozen=True):
@@ -174,9 +201,24 @@ class TrainConfig(_Section, frozen=True):
     def __post_init__(self) -> None:
         if self.windows_per_person < 0:
             raise ValueError("windows_per_person must be 0 (no cap) or more")
+        for problem in name_problems(self.name):
+            raise ValueError(problem)
         names = [variant.name for variant in self.variants]
         if len(set(names)) != len(names):
             raise ValueError("variants: each needs a name of its own")
+        _refuse_smote_with_others("", self.fit, self.imbalance)
+        for variant in self.variants:
+            where = f'variants: "{variant.name}": '
+            _refuse_smote_with_others(where, variant.fit or self.fit, variant.imbalance or self.imbalance)
+
+
+def _refuse_smote_with_others(where: str, fit: FitConfig, imbalance: ImbalanceConfig) -> None:
+    if imbalance.smote and fit.fresh_windows:
+        raise ValueError(f"{where}imbalance.smote and fit.fresh_windows exclude each other: SMOTE needs fixed windows")
+    if imbalance.smote and imbalance.sampling == "balanced":
+        raise ValueError(
+            f"{where}imbalance.smote and balanced sampling exclude each other: both fill the rare class up"
+        )
 
 
 def load_train_config(name: str) -> TrainConfig:
