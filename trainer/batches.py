@@ -203,7 +203,7 @@ def _source(
         raise TrainingError("imbalance.smote and fit.fresh_windows exclude each other: SMOTE works on fixed windows")
     shares = draw_shares(label_index, person_ids) if imbalance.sampling == "balanced" else None
     in_an_epoch = label_index
-    if rows_per_person:
+    if rows_per_person and shares is None:  # the shares say of every row how often it is drawn, capped or not
         _, first, counts = np.unique(person_index, return_index=True, return_counts=True)
         in_an_epoch = np.repeat(label_index[first], np.minimum(counts, rows_per_person))
     return EpochSource(

@@ -199,3 +199,18 @@ def test_fresh_windows_take_others_in_each_epoch_and_never_more_than_the_cap_of_
     assert 9 <= len(seen[0] & seen[1]) < 39
     with pytest.raises(TrainingError, match="SMOTE"):
         fresh(ImbalanceConfig(smote=True))
+
+
+def test_fresh_windows_drawn_alike_weigh_alike() -> None:
+    """Balanced sampling, balanced weights and a cap on a person's rows at once: nothing is left to weigh."""
+    made = windows_source(
+        STORE,
+        WINDOWS,
+        SPEC,
+        imbalance=ImbalanceConfig(sampling="balanced", class_weights="balanced"),
+        augmentation=AS_MEASURED,
+        seed=5,
+        windows_per_person=10,
+    )
+    np.testing.assert_allclose(made.class_weights, 1, rtol=1e-6)
+    assert sum(len(batch.label_index) for batch in epoch_of(made, 0)) == len(made) == 39
