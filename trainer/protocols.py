@@ -4,8 +4,9 @@ A store goes in, folds of window indices come out, all of them before the first 
 paper's: it has people on both sides and is called in-sample by person. ``person`` and ``transfer`` never have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, permutations
 from typing import Final
 
 import numpy as np
@@ -53,15 +54,21 @@ class Leak:
         )
 
 
-def make_folds(store: WindowStore, config: ProtocolConfig, windows_per_person: int) -> list[Fold]:
-    """Every fold of every protocol and seed of a configuration, checked for leaks."""
-    make = {"window": _window_folds, "person": _person_folds, "transfer": _transfer_folds}
-    folds = [
-        fold
-        for protocol in config.run
-        for seed in config.seeds
-        for fold in make[protocol](store, config, windows_per_person, seed)
-    ]
+def make_folds(
+    store: WindowStore, config: ProtocolConfig, windows_per_person: int, say: Callable[[str], object] = lambda _: None
+) -> list[Fold]:
+    """Every fold of every protocol and seed of a configuration, checked for leaks.
+
+    ``say`` gets a line for each direction of a transfer that is left out. `DatasetError` where there are too few people
+    for a protocol, or none of its directions is left.
+    """
+    folds: list[Fold] = []
+    for protocol in config.run:
+        if protocol == "transfer":
+            folds += _transfer_folds(store, config, windows_per_person, say)
+        else:
+            make = _window_folds if protocol == "window" else _person_folds
+            folds += [fold for seed in config.seeds for fold in make(store, config, windows_per_person, seed)]
     for fold in folds:
         require_no_leak(store, fold)
     return folds
@@ -123,36 +130,63 @@ def _person_folds(store: WindowStore, config: ProtocolConfig, windows_per_person
     ]
 
 
-def _transfer_folds(store: WindowStore, config: ProtocolConfig, windows_per_person: int, seed: int) -> list[Fold]:
-    groups = groups_of(store, config.transfer_by)
-    single = {name for own in groups for name in own if len(own) == 1}
-    names = sorted(single)
-    if len(names) < 2:
-        raise DatasetError(
-            f"transfer by {config.transfer_by}: only {', '.join(names) or 'nothing'} found; two or more are needed"
+@dataclass(frozen=True, slots=True)
+class _Direction:
+    """Subjects who wear the one thing, and those who wear the other."""
+
+    name: str
+    learned: Indices
+    tested: Indices
+    note: str
+
+
+def _transfer_folds(
+    store: WindowStore, config: ProtocolConfig, windows_per_person: int, say: Callable[[str], object]
+) -> list[Fold]:
+    return [
+        _fold_of_people(
+            store,
+            config,
+            windows_per_person,
+            "transfer",
+            f"transfer-s{seed}-{way.name}",
+            seed,
+            way.learned,
+            way.tested,
+            way.note,
         )
+        for ways in [_directions(store, config.transfer_by, say)]
+        for seed in config.seeds
+        for way in ways
+    ]
+
+
+def _directions(store: WindowStore, by: str, say: Callable[[str], object]) -> list[_Direction]:
+    """Every direction that can be trained; ``say`` gets a line for each other one."""
+    groups = groups_of(store, by)
+    names = sorted({name for own in groups for name in own if len(own) == 1})
+    if len(names) < 2:
+        raise DatasetError(f"transfer by {by}: only {', '.join(names) or 'nothing'} found; two or more are needed")
     both = [store.subject_ids[i] for i, own in enumerate(groups) if len(own) > 1]
     left_out = f"; left out, having both: {', '.join(both)}" if both else ""
-    folds = []
-    for source in names:
-        for target in names:
-            if source == target:
-                continue
-            rest, test = (np.array([i for i, own in enumerate(groups) if own == {name}]) for name in (source, target))
-            folds.append(
-                _fold_of_people(
-                    store,
-                    config,
-                    windows_per_person,
-                    "transfer",
-                    f"transfer-s{seed}-{_plain(source)}-to-{_plain(target)}",
-                    seed,
-                    rest,
-                    test,
-                    note=f"trained on {source}, tested on {target}{left_out}",
-                )
-            )
-    return folds
+    people = {name: np.array([i for i, own in enumerate(groups) if own == {name}]) for name in names}
+    plain = _plain_names(names)
+    directions, problems = [], []
+    for source, target in permutations(names, 2):
+        # One person of a class to train on, one to validate with.
+        counts = np.bincount(store.label_index[people[source]], minlength=len(store.labels))
+        scarce = store.labels[int(counts.argmin())]
+        if counts.min() < 2:
+            how_many = f"only one person with {source}" if counts.min() else f"nobody with {source}"
+            problems.append(f"transfer from {source} to {target} left out: {how_many} is {scarce}")
+            say(problems[-1])
+            continue
+        name = f"{plain[source]}-to-{plain[target]}"
+        note = f"trained on {source}, tested on {target}{left_out}"
+        directions.append(_Direction(name, people[source], people[target], note))
+    if not directions:
+        raise DatasetError(f"transfer by {by}: no direction can be trained: {'; '.join(problems)}")
+    return directions
 
 
 def groups_of(store: WindowStore, by: str) -> list[set[str]]:
@@ -196,8 +230,14 @@ def _fold_of_people(
     )
 
 
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+def _plain_names(names: Sequence[str]) -> dict[str, str]:
+    """For each name one that can be part of a file's name; a number tells apart those that would be the same."""
+    plain: dict[str, str] = {}
+    for name in names:
+        wanted = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+        numbered = (f"{wanted}-{number}" for number in count(2))
+        plain[name] = next(new for new in chain([wanted], numbered) if new not in plain.values())
+    return plain
 
 
 def n_people(store: WindowStore, windows: Indices) -> int:

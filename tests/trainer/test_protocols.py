@@ -97,6 +97,37 @@ def test_transfer_by_a_trait_and_by_one_that_nobody_has(store: WindowStore) -> N
         make_folds(lone, ProtocolConfig(run=("transfer",)), 0)
 
 
+def worn(store: WindowStore, devices: dict[int, str]) -> WindowStore:
+    """The store with other devices for some subjects; everybody else wears "CSIC"."""
+    return replace(store, walk_devices=tuple(devices.get(int(subject), "CSIC") for subject in store.walk_subject))
+
+
+def test_a_direction_that_lacks_a_class_is_left_out_and_told_once(store: WindowStore) -> None:
+    said: list[str] = []
+    config = ProtocolConfig(run=("transfer",), seeds=(1, 2))
+    # Of 30 people every third is frail, number 2 the first of them.
+    healthy = {subject: "Gaitup" for subject in range(12) if subject % 3 < 2}
+    folds = make_folds(worn(store, healthy), config, 0, said.append)
+    assert [fold.name for fold in folds] == ["transfer-s1-csic-to-gaitup", "transfer-s2-csic-to-gaitup"]
+    assert said == ["transfer from Gaitup to CSIC left out: nobody with Gaitup is frail"]
+    said.clear()
+    make_folds(worn(store, healthy | {2: "Gaitup"}), config, 0, said.append)
+    assert said == ["transfer from Gaitup to CSIC left out: only one person with Gaitup is frail"]
+    with pytest.raises(
+        DatasetError, match=r"no direction can be trained: .*nobody with CSIC is robust.*Gaitup is frail"
+    ):
+        make_folds(worn(store, {subject: "Gaitup" for subject in range(30) if subject % 3 < 2}), config, 0)
+
+
+def test_devices_with_nearly_the_same_name_have_folds_of_their_own(store: WindowStore) -> None:
+    names = ("Shimmer", "shimmer", "Shimmer 2", "shimmer-2")
+    devices = {subject: names[subject // 3 % 4] for subject in range(30)}
+    folds = make_folds(worn(store, devices), ProtocolConfig(run=("transfer",), validation_share=0.4), 0)
+    assert len({fold.name for fold in folds}) == len(folds) == 12
+    assert folds[0].name == "transfer-s1-shimmer-to-shimmer-2"
+    assert folds[0].note == "trained on Shimmer, tested on Shimmer 2"
+
+
 def test_a_class_with_fewer_people_than_folds_is_refused() -> None:
     with pytest.raises(DatasetError, match="only 3 people are robust, 5 folds"):
         make_folds(made_store(9), ProtocolConfig(run=("person",)), 0)
