@@ -56,8 +56,8 @@ def write_walker_toml(person: Person) -> str:
 
 
 def held_out_of(dataset: Dataset) -> tuple[str, ...]:
-    """Whom a bundle must not be trained on: of twins, the two who walk in the demo."""
+    """Whom a bundle must not be trained on: of a register's twins, the two who walk in the demo."""
     people = [subject.person for subject in dataset.subjects if subject.person is not None]
-    if not dataset.is_synthetic or dataset.labels != LABELS:
+    if not people or not dataset.is_synthetic or dataset.labels != LABELS:
         return ()
     return tuple(person.id for person in demo_pair(people))
