@@ -85,15 +85,20 @@ class Listener(Protocol):
         """Gets what it answers."""
 
 
-def plan_bundle(dataset: Dataset, config: TrainConfig, store: WindowStore, held_out: Collection[str]) -> BundlePlan:
-    """The bundle's split by person, without leaks; `TrainingError` where its test people have too few windows."""
-    split = split_by_person(
+def split_people(dataset: Dataset, config: TrainConfig, held_out: Collection[str]) -> PersonSplit:
+    """Who trains, validates and tests the bundle of a configuration."""
+    return split_by_person(
         dataset.label_of,
         validation_share=config.bundle.validation_share,
         test_share=config.bundle.test_share,
         seed=config.bundle.seed,
         held_out=held_out,
     )
+
+
+def plan_bundle(dataset: Dataset, config: TrainConfig, store: WindowStore, held_out: Collection[str]) -> BundlePlan:
+    """The bundle's split by person, without leaks; `TrainingError` where its test people have too few windows."""
+    split = split_people(dataset, config, held_out)
     place = {person: index for index, person in enumerate(store.subject_ids)}
     train_windows, validation, test = (
         capped(store, np.array([place[person] for person in side]), config.windows_per_person)

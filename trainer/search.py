@@ -20,6 +20,7 @@ import tomli_w
 from matplotlib.figure import Figure
 
 from edge.errors import ConfigError, TrainingError
+from trainer.bundling import split_people
 from trainer.datasets.dataset import Dataset
 from trainer.evaluate import Interval, evaluate
 from trainer.experiment import Hooks, Where, identity, run_trials
@@ -28,9 +29,9 @@ from trainer.pool import Report
 from trainer.protocols import Fold
 from trainer.run_folder import RunFolder
 from trainer.running import answer, no_answers, result_of, train, wavelet_level
-from trainer.splits import split_by_person
 from trainer.store import WindowStore, build_store, capped
 from trainer.train_config import FitConfig, NetworkConfig, TrainConfig
+from trainer.training import DivergedError
 from trainer.trial import Trial, TrialResult
 from trainer.versions import facts
 
@@ -144,8 +145,7 @@ def try_network(trial: Trial, store: WindowStore, report: Report[Progress]) -> T
     nobody = no_answers(store)
     try:
         trained = train(trial.config, store, trial.fold, report)
-    except TrainingError as error:
-        # All else that this error stands for was ruled out before: people are apart, and no checkpoint is written.
+    except DivergedError as error:
         failed = result_of(trial, store, nobody, nobody, 1.0, started_s, None)
         return dataclasses.replace(failed, note=str(error))
     validation = answer(trained, store, trial.fold.validation)
@@ -162,13 +162,7 @@ def by_person(candidate: Candidate) -> Interval | None:
 
 def _fold(dataset: Dataset, store: WindowStore, config: TrainConfig, held_out: Collection[str]) -> Fold:
     """The people whom the bundle of this configuration learns from, without those it is tested on."""
-    split = split_by_person(
-        dataset.label_of,
-        validation_share=config.bundle.validation_share,
-        test_share=config.bundle.test_share,
-        seed=config.bundle.seed,
-        held_out=held_out,
-    )
+    split = split_people(dataset, config, held_out)
     place = {person: index for index, person in enumerate(store.subject_ids)}
     train_windows, validation = (
         capped(store, np.array([place[person] for person in side]), config.windows_per_person)
