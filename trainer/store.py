@@ -5,6 +5,7 @@ of them, bit for bit. Each sample is kept once however many windows hold it, and
 scaler) is in here, so that one store serves every fold. On disk it is a folder of arrays that worker processes map.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,9 +112,20 @@ def coefficients_of(raw: Samples, spec: SignalSpec) -> NDArray[np.float32]:
 
 
 def build_store(
-    dataset: Dataset, signal: SignalConfig, progress: Callable[[str, int, int], None] | None = None
+    dataset: Dataset,
+    signal: SignalConfig,
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    for_training: bool = True,
 ) -> WindowStore:
-    """Resample every walk and find its windows, as `edge.stream` does; `DatasetError` where a person has none."""
+    """Resample every walk and find its windows, as `edge.stream` does.
+
+    `DatasetError` where a person has none; ``for_training`` also where all are of one class, or where two people have
+    the very same recording, which might stand on both sides of a fold.
+    """
+    if for_training:
+        _require_two_classes(dataset)
+        _refuse_shared_recordings(dataset, signal.window_samples)
     samples: list[Samples] = []
     start: list[int] = []
     walk: list[int] = []
@@ -162,6 +174,31 @@ def build_store(
         walk_subject=np.array(walk_subject, np.int64),
         label_index=np.array([dataset.labels.index(subject.label) for subject in dataset.subjects], np.int64),
     )
+
+
+def _require_two_classes(dataset: Dataset) -> None:
+    there = {subject.label for subject in dataset.subjects}
+    if len(there) < 2:
+        raise DatasetError(
+            f"{dataset.register}: everybody with a recording is {', '.join(there)}; two classes or more are needed"
+        )
+
+
+def _refuse_shared_recordings(dataset: Dataset, n_samples: int) -> None:
+    """Recordings shorter than a window may well be alike; nothing is learned of them."""
+    owners: dict[bytes, tuple[str, Path]] = {}
+    for subject in dataset.subjects:
+        for item in subject.walks:
+            recording = item.recording
+            if len(recording.samples) < n_samples:
+                continue
+            digest = hashlib.sha256(recording.samples.tobytes()).digest()
+            other, path = owners.setdefault(digest, (subject.id, recording.path))
+            if other != subject.id:
+                raise DatasetError(
+                    f"{recording.path} of {subject.id} is sample for sample {path} of {other}: "
+                    "one person would be trained on and tested; leave one of them out"
+                )
 
 
 def window_starts(bridged: NDArray[np.bool_], signal: SignalConfig) -> NDArray[np.int64]:

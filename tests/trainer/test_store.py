@@ -82,6 +82,30 @@ def test_a_person_without_a_window_is_named() -> None:
         build_store(dataset, SignalConfig())
 
 
+def test_people_of_one_class_alone_are_refused() -> None:
+    dataset = made_dataset(4)
+    alone = replace(dataset, subjects=tuple(subject for subject in dataset.subjects if subject.label == "robust"))
+    with pytest.raises(DatasetError, match=r"people\.csv: everybody .* is robust; two classes or more"):
+        build_store(alone, SignalConfig())
+    assert len(build_store(alone, SignalConfig(), for_training=False).subject_ids) == 2
+
+
+def test_the_same_recording_under_two_names_is_refused_and_twice_the_same_of_one_person_is_not() -> None:
+    """Another file with the same samples: the check by place in the store would not find it."""
+    dataset = made_dataset(3, walks=1)
+    first, second, third = dataset.subjects
+    copied = replace(first.walks[0].recording, path=Path("copied.csv"))
+    shared = replace(second, walks=(*second.walks, Walk("copied", copied, "A")))
+    with pytest.raises(DatasetError, match=r"copied\.csv of P001 is sample for sample made-0\.csv of P000"):
+        build_store(replace(dataset, subjects=(first, shared, third)), SignalConfig())
+    again = replace(first, walks=(*first.walks, Walk("copied", copied, "A")))
+    assert len(build_store(replace(dataset, subjects=(again, second, third)), SignalConfig()).walk_names) == 4
+    # Too short for a window, such as the zeros of a sensor that was not on.
+    stub = replace(copied, time_ns=copied.time_ns[:150], samples=copied.samples[:150])
+    people = (replace(s, walks=(*s.walks, Walk(f"stub {s.id}", stub, "A"))) for s in (first, second))
+    assert len(build_store(replace(dataset, subjects=(*people, third)), SignalConfig()).walk_names) == 5
+
+
 def test_labels_people_and_walks_of_windows_belong_together() -> None:
     store = made_store(7)
     windows: NDArray[np.int64] = np.arange(len(store))
