@@ -47,22 +47,28 @@ def open_dataset(
 ) -> Dataset:
     """Read a folder by the adapter ``kind``, else by the only one that recognises it.
 
-    `DatasetError` where none or several do, or where the chosen one refuses the folder; `ConfigError` for a kind that
-    there is not, and for ``overrides`` where the adapter knows rate, units and axes for certain.
+    `DatasetError` where none or several do, or where the chosen one refuses the folder or cannot read it;
+    `ConfigError` for a kind that there is not, and for ``overrides`` where the adapter knows rate, units and axes for
+    certain.
     """
     if kind is not None and kind not in ADAPTERS:
         raise ConfigError(f"--kind {kind}: choose {', '.join(ADAPTERS)}")
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    chosen = kind or _recognise(folder)
-    adapter = ADAPTERS[chosen]
-    if overrides in {None, Overrides()}:
-        overrides = None
-    elif not adapter.takes_overrides:
-        raise ConfigError(f"rate, units and axes of a {chosen} dataset are known: leave --rate-hz, --units, --axes out")
-    return adapter.load(
-        folder, target=target, progress=progress, **({"overrides": overrides} if adapter.takes_overrides else {})
-    )
+    try:
+        chosen = kind or _recognise(folder)
+        adapter = ADAPTERS[chosen]
+        if overrides in {None, Overrides()}:
+            overrides = None
+        elif not adapter.takes_overrides:
+            raise ConfigError(
+                f"rate, units and axes of a {chosen} dataset are known: leave --rate-hz, --units, --axes out"
+            )
+        return adapter.load(
+            folder, target=target, progress=progress, **({"overrides": overrides} if adapter.takes_overrides else {})
+        )
+    except OSError as error:
+        raise DatasetError(f"{error.filename or folder}: cannot be read: {error.strerror or error}") from error
 
 
 def _recognise(folder: Path) -> str:

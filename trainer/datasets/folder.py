@@ -105,6 +105,8 @@ def _read_table(register: Path) -> tuple[dict[str, str], list[str], list[tuple[s
     """The facts before the header, the header, and for each person where the line is and its cells by column."""
     try:
         text = register.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DatasetError(f"{register}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{register}: no UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
     facts: dict[str, str] = {}
@@ -117,26 +119,34 @@ def _read_table(register: Path) -> tuple[dict[str, str], list[str], list[tuple[s
         facts[name.strip()] = value.strip().strip(",").strip()  # a spreadsheet fills such a line up with commas
     if facts.get("synthetic", "no") not in {"yes", "no"}:
         raise DatasetError(f'{register}: "# synthetic: {facts["synthetic"]}": say yes or no')
-    rows = csv.reader(text[n_before:])
-    header = [name.strip() for name in next(rows, [])]
+    rows = _rows(register, text, n_before)
+    where, cells = next(rows, (f"{register}: line {n_before + 1}", []))
+    header = [name.strip() for name in cells]
     if missing := [name for name in NEEDED if name not in header]:
         hint = "; separate by commas" if len(header) == 1 else ""
-        raise DatasetError(
-            f"{register}: line {n_before + 1}: no column {' and '.join(missing)}; it has {', '.join(header)}{hint}"
-        )
+        raise DatasetError(f"{where}: no column {' and '.join(missing)}; it has {', '.join(header)}{hint}")
     if twice := sorted({name or "(no name)" for name in header if header.count(name) > 1}):
-        raise DatasetError(f"{register}: line {n_before + 1}: more than one column {', '.join(twice)}")
+        raise DatasetError(f"{where}: more than one column {', '.join(twice)}")
     people = []
-    for row in rows:
-        where = f"{register}: line {n_before + rows.line_num}"
-        if not any(cell.strip() for cell in row):
+    for where, cells in rows:
+        if not any(cell.strip() for cell in cells):
             continue
-        if len(row) != len(header):
-            raise DatasetError(f"{where}: {len(row)} cells, the header has {len(header)}")
-        people.append((where, dict(zip(header, map(str.strip, row), strict=True))))
+        if len(cells) != len(header):
+            raise DatasetError(f"{where}: {len(cells)} cells, the header has {len(header)}")
+        people.append((where, dict(zip(header, map(str.strip, cells), strict=True))))
     if not people:
         raise DatasetError(f"{register}: it lists nobody; a line a person is needed")
     return facts, header, people
+
+
+def _rows(register: Path, text: list[str], n_before: int) -> Iterator[tuple[str, list[str]]]:
+    """The cells of each row behind so many lines, and where it is."""
+    rows = csv.reader(text[n_before:])
+    try:
+        for cells in rows:
+            yield f"{register}: line {n_before + rows.line_num}", cells
+    except csv.Error as error:
+        raise DatasetError(f"{register}: line {n_before + rows.line_num}: no row of a table ({error})") from error
 
 
 def _read_line(folder: Path, where: str, cells: Mapping[str, str], label_column: str) -> _Line:
@@ -219,7 +229,11 @@ def _order_labels(register: Path, lines: list[_Line], stated: str) -> tuple[tupl
             f'{register}: labels taken in the order of the alphabet: {", ".join(labels)}; a first line "# labels: …" '
             "sets another"
         ]
-    labels = tuple(label.strip() for label in stated.split(","))
+    try:
+        (cells,) = csv.reader([stated], skipinitialspace=True, strict=True)
+    except csv.Error as error:
+        raise DatasetError(f'{register}: "# labels: {stated}": {error}; put quotes round a whole label') from error
+    labels = tuple(label.strip() for label in cells)
     if len(set(labels)) != len(labels) or "" in labels:
         raise DatasetError(f'{register}: "# labels: {stated}": name each label once, separated by commas')
     for line in lines:

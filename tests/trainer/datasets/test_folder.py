@@ -134,6 +134,9 @@ def test_who_has_no_file_or_none_that_can_be_read_is_named_and_the_others_are_re
         ("a.csv,left,", "a.csv,left", "line 5: 4 cells, the header has 5"),
         ("# labels: slow, fast", "# lables: slow, fast", 'line 1: "# lables:" is none of labels, target'),
         ("slow, fast", "slow, slow", "name each label once"),
+        ("slow, fast", 'slow, "fast', "unexpected end of data; put quotes round a whole label"),
+        ("walks/a.csv,left,", "walks/a.csv,left," + "x" * 200_000, "line 5: no row of a table .field larger than"),
+        ("person,label", "x" * 200_000, "line 3: no row of a table .field larger than"),
         ("# target: pace", "# synthetic: maybe", "say yes or no"),
         (TABLE[TABLE.index("B,") :], "", "it lists nobody"),
     ],
@@ -146,6 +149,22 @@ def test_what_is_wrong_with_the_table_is_said_by_line_before_anything_is_read(
     with pytest.raises(DatasetError, match=said) as caught:
         load_folder(folder, progress=lambda *_: pytest.fail("a recording was read"))
     assert str(caught.value).count("\n") == 0
+
+
+def test_a_label_in_quotes_may_hold_commas(tmp_path: Path) -> None:
+    table = TABLE.replace("slow, fast", '"slow, with a stick", fast,,').replace("A,slow", 'A,"slow, with a stick"')
+    dataset = load_folder(make_folder(tmp_path, table))
+    assert dataset.labels == ("slow, with a stick", "fast")
+    assert dataset.label_of == {"A": "slow, with a stick", "B": "fast"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no /proc on this system")
+@pytest.mark.parametrize("name", ["people.csv", "Database_register.csv"])
+def test_a_table_that_cannot_be_read_is_said(tmp_path: Path, name: str) -> None:
+    # A file that nobody can read from its beginning, whatever they may do.
+    (tmp_path / name).symlink_to("/proc/self/mem")
+    with pytest.raises(DatasetError, match=f"^{tmp_path}.*: cannot be read: Input/output error"):
+        open_dataset(tmp_path)
 
 
 def test_a_sensor_that_there_is_not_is_said(tmp_path: Path) -> None:
