@@ -1,13 +1,16 @@
 """The folder of a run: what is done stays done, and a killed run goes on where it was.
 
 Results of trials go in, one file each, put in place whole or not at all; they come out again by their key. A folder
-belongs to one run: its identity (configuration, data, seeds) is written first, and another run is refused.
+belongs to one run: its identity (configuration, data, seeds) is written first, and another run is refused. One process
+writes at a time; whoever only reads needs no `RunFolder` and is never kept out.
 """
 
+import fcntl
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -19,47 +22,46 @@ from trainer.history import Epoch, History
 from trainer.trial import Answers, TrialResult
 
 IDENTITY: Final = "run.json"
+LOCK: Final = ".lock"
+_LOCKED_HERE: Final[set[tuple[int, int]]] = set()
+"""Device and inode of each lock that this process holds."""
 _SIDES: Final = ("validation", "test")
 
 
 class RunFolder:
-    """``identity`` is anything JSON holds that makes this run what it is; ``facts`` may change from start to start."""
+    """``identity`` is anything JSON holds that makes this run what it is; ``facts`` may change from start to start.
+
+    `TrainingError` where the folder holds something else, another process is at it, or it cannot be written.
+    """
 
     def __init__(self, path: Path, identity: dict[str, Any], facts: dict[str, Any]) -> None:
         self.path = path
-        known = path / IDENTITY
-        if known.is_file():
-            found = json.loads(known.read_text(encoding="utf-8")).get("identity")
-            # By way of JSON, where a tuple is a list.
-            wanted = json.loads(json.dumps(identity))
-            if found != wanted:
-                differ = sorted(key for key in wanted if (found or {}).get(key) != wanted[key])
-                raise TrainingError(
-                    f"{path}: holds another run (differs in {', '.join(differ)}); choose another --out, or remove it"
-                )
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise TrainingError(f"{path}: exists and is no folder of a run; choose another --out")
-        for name in ("trials", "checkpoints"):
-            (path / name).mkdir(parents=True, exist_ok=True)
-        self.write_json(IDENTITY, {"identity": identity, "facts": facts})
+        with _told_where_unwritable(path):
+            if not (path / IDENTITY).is_file() and path.exists() and not (path.is_dir() and _is_empty(path)):
+                raise TrainingError(f"{path}: exists and is no folder of a run; choose another --out")
+            path.mkdir(parents=True, exist_ok=True)
+            _lock(path)
+            if (path / IDENTITY).is_file():
+                _require_same(path, identity)
+            self.write_json(IDENTITY, {"identity": identity, "facts": facts})
+            for name in ("trials", "checkpoints"):
+                (path / name).mkdir(exist_ok=True)
 
     def write(self, name: str, data: bytes) -> Path:
         """Put a file in place whole; `TrainingError` where the disk is full, and the file before stays as it was."""
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with fresh.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise TrainingError(
-                f"{path}: cannot be written: {error.strerror}; what was finished is kept: make room and run the same "
-                "command again"
-            ) from error
+        with _told_where_unwritable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f".{path.name}.{os.getpid()}")
+            try:
+                with fresh.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                fresh.replace(path)
+            except OSError:
+                fresh.unlink(missing_ok=True)
+                raise
         return path
 
     def write_json(self, name: str, value: Any) -> Path:
@@ -113,3 +115,52 @@ class RunFolder:
 
     def _trial(self, key: str) -> Path:
         return self.path / "trials" / f"{key}.npz"
+
+
+@contextmanager
+def _told_where_unwritable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: cannot be written: {error.strerror}; what was finished is kept: make room and run the same "
+            "command again, or choose another --out"
+        ) from error
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether nothing is in it but what a run leaves that was killed in its first moment."""
+    return all(item.name.startswith((LOCK, f".{IDENTITY}.")) for item in path.iterdir())
+
+
+def _lock(path: Path) -> None:
+    """Keep other processes out for as long as this one lives; a second `RunFolder` of this one goes on."""
+    file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    about = os.fstat(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(file)
+        if (about.st_dev, about.st_ino) not in _LOCKED_HERE:
+            raise TrainingError(
+                f"{path}: another process is at this run; wait for it, or choose another --out"
+            ) from error
+    else:
+        # Stays open: the lock goes with it, however the process ends. An inode in use is not given out again.
+        _LOCKED_HERE.add((about.st_dev, about.st_ino))
+
+
+def _require_same(path: Path, identity: dict[str, Any]) -> None:
+    try:
+        found = dict(json.loads((path / IDENTITY).read_text(encoding="utf-8"))["identity"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path / IDENTITY}: damaged, nobody can tell which run this is; choose another --out, or remove {path}"
+        ) from error
+    # By way of JSON, where a tuple is a list.
+    wanted = json.loads(json.dumps(identity))
+    if found != wanted:
+        differ = sorted(key for key in wanted.keys() | found.keys() if found.get(key) != wanted.get(key))
+        raise TrainingError(
+            f"{path}: holds another run (differs in {', '.join(differ)}); choose another --out, or remove it"
+        )

@@ -1,6 +1,8 @@
 """What is done stays done: whole files, one run a folder, and a full disk loses nothing that was there."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from edge.errors import TrainingError
 from trainer.history import Epoch, History
-from trainer.run_folder import RunFolder
+from trainer.run_folder import IDENTITY, LOCK, RunFolder
 from trainer.trial import Answers, TrialResult
 
 
@@ -83,3 +85,54 @@ def test_a_full_disk_keeps_what_was_there_and_says_what_to_do(tmp_path: Path) ->
     folder.write("figures.json", b"the third")
     assert (tmp_path / "run" / "figures.json").read_bytes() == b"the third"
     assert not list((tmp_path / "run").glob(".figures*"))
+
+
+HOLDER = """
+import fcntl, sys
+file = open(sys.argv[1], "a")
+fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_process_is_kept_out_until_this_one_ends_and_this_one_never_is(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "run", {}, {})
+    first.save(made_result())
+    assert RunFolder(tmp_path / "run", {}, {}).has(made_result().key)
+    command = [sys.executable, "-c", HOLDER]
+    refused = subprocess.run([*command, tmp_path / "run" / LOCK], capture_output=True, text=True)
+    assert "BlockingIOError" in refused.stderr
+
+    (tmp_path / "other").mkdir()
+    with subprocess.Popen(
+        [*command, tmp_path / "other" / LOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(TrainingError, match="other: another process is at this run; wait for it"):
+            RunFolder(tmp_path / "other", {}, {})
+        assert [path.name for path in (tmp_path / "other").iterdir()] == [LOCK]
+        other.kill()
+    RunFolder(tmp_path / "other", {}, {}).save(made_result())
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"{}", b'{"identity": null}', b"\xff"])
+def test_a_damaged_identity_is_said_and_nothing_is_touched(tmp_path: Path, text: bytes) -> None:
+    RunFolder(tmp_path / "run", {"people": 7}, {}).save(made_result())
+    (tmp_path / "run" / IDENTITY).write_bytes(text)
+    with pytest.raises(TrainingError, match=r"run\.json: damaged"):
+        RunFolder(tmp_path / "run", {"people": 7}, {})
+    assert (tmp_path / "run" / IDENTITY).read_bytes() == text
+    assert len(list((tmp_path / "run" / "trials").iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(TrainingError, match="file/run: cannot be written: Not a directory"):
+        RunFolder(tmp_path / "file" / "run", {}, {})
+    folder = RunFolder(tmp_path / "run", {}, {})
+    folder.write("models", b"mine")
+    with pytest.raises(TrainingError, match=r"models/one\.json: cannot be written: .*choose another --out"):
+        folder.write_json("models/one.json", {})
+    assert (tmp_path / "run" / "models").read_bytes() == b"mine"
