@@ -111,10 +111,9 @@ def write_bundle(
     ``models`` has the bytes of each variant of the manifest; ``file``, ``sha256`` and ``n_bytes`` of its
     variants must describe them. ``pictures`` are files of the card by name. The bundle is written beside
     ``folder``, read back with every check, and renamed into place; one that was there before is removed only
-    then. `BundleError` where the parts don't fit together, or ``folder`` holds something that is no bundle.
+    then. `BundleError` where the parts don't fit together, ``folder`` holds something that is no bundle, or it can't be
+    written.
     """
-    if folder.exists() and not (folder.is_dir() and _is_replaceable(folder)):
-        raise BundleError(f"{folder} exists and is no model bundle: choose another folder")
     if set(models) != set(manifest.variants):
         raise BundleError(f"{folder}: the models {sorted(models)} are not the variants {sorted(manifest.variants)}")
     content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
@@ -124,25 +123,36 @@ def write_bundle(
     for name in files:
         if Path(name).name != name:
             raise BundleError(f"{folder}: {name!r} is no plain file name")
-    folder = folder.absolute()
+    try:
+        if folder.exists() and not (folder.is_dir() and _is_replaceable(folder)):
+            raise BundleError(f"{folder} exists and is no model bundle: choose another folder")
+        _put_in_place(folder.absolute(), files)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise BundleError(f"{folder} can't be written: {error.strerror or error}{where}") from error
+    return load_bundle(folder.absolute())
+
+
+def _put_in_place(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
-        fresh, old = Path(workplace) / "fresh", Path(workplace) / "old"
+        fresh = Path(workplace) / "fresh"
         fresh.mkdir()
         for name, data in files.items():
             _write_durably(fresh / name, data)
         load_bundle(fresh)
+        # Beside the workplace, which is removed whatever happens: the old bundle must not go with it.
+        old = Path(f"{workplace}.old")
         if folder.exists():
             folder.rename(old)
         try:
             fresh.rename(folder)
-        except OSError:
+        except BaseException:
             if old.exists():
                 old.rename(folder)
             raise
         if old.exists():
             shutil.rmtree(old)
-    return load_bundle(folder)
 
 
 def _read_manifest(folder: Path) -> Manifest:

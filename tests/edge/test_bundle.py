@@ -23,6 +23,7 @@ from edge.bundle import (
 )
 from edge.errors import BundleError
 from edge.stream.preprocess import n_coefficients
+from tests.full_disk import files_of_at_most
 from tests.tiny_bundle import tiny_manifest, tiny_models, write_tiny_bundle
 
 Json = dict[str, Any]
@@ -224,6 +225,24 @@ def test_a_failed_write_leaves_the_old_bundle_and_nothing_beside_it(folder: Path
         write_bundle(folder, tiny_manifest(name="other"), models, "# other\n")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_full_disk_leaves_the_old_bundle_and_is_told_in_a_line(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with (
+        files_of_at_most(10_000),  # the manifest fits, a model does not
+        pytest.raises(BundleError, match=r"bundle can't be written: File too large$"),
+    ):
+        write_bundle(folder, tiny_manifest(name="other"), tiny_models(), "# other\n")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_place_where_no_folder_can_be_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BundleError, match=r"can't be written: (Not a directory|File exists) \(.*file"):
+        write_bundle(tmp_path / "file" / "bundle", tiny_manifest(), tiny_models(), "# tiny\n")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_new_bundle_takes_the_place_of_the_old_one_whole(folder: Path) -> None:
