@@ -139,38 +139,36 @@ def write_twins(
     v3 has its register, a workbook, beside that folder, v1 in it.
 
     The same seed gives a person the same walk, whoever else is written and by however many workers. `DatasetError`
-    where the folder holds something already or nobody has figures.
+    where the folder holds something already, nobody has figures, or it cannot be written.
     """
     layout = layout or Layout()
     if not 0 < minutes <= 600:
         raise ConfigError(f"{minutes:g} minutes a person: say more than 0 and at most 600")
     root = folder / "GSTRIDE_database"
     register = folder / "GSTRIDE_DDBB.xlsx" if layout.folder == "v3" else root / "Database_register.csv"
-    for path in (root, register):
-        if path.exists():
-            raise DatasetError(f"{path}: exists already; name another folder or remove it")
     twins, skipped = make_twins(people)
     if not twins:
         raise DatasetError("nobody to make a twin of: " + ("; ".join(skipped[:3]) or "the list of people is empty"))
     twins = [replace(twin, walking_time_s=60.0 * minutes) for twin in twins]
-    register.parent.mkdir(parents=True, exist_ok=True)
-    write_register(register, twins)
     recordings = root / _FOLDERS[layout.folder]
-    recordings.mkdir(parents=True)
-    (root / "README.txt").write_text(README, encoding="utf-8")
-    if workers <= 1:
-        for twin in twins:
-            _write_recording(recordings, twin, layout, 60.0 * minutes, seed)
-            if progress is not None:
-                progress(twin)
-    else:
-        # Spawned, not forked: the caller may have threads.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            jobs = {pool.submit(_write_recording, recordings, t, layout, 60.0 * minutes, seed): t for t in twins}
-            for job in as_completed(jobs):
-                job.result()
-                if progress is not None:
-                    progress(jobs[job])
+    try:
+        for path in (root, register):
+            if path.exists():
+                raise DatasetError(f"{path}: exists already; name another folder or remove it")
+        recordings.mkdir(parents=True)
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or root}: cannot be written: {error.strerror or error}; name another folder"
+        ) from error
+    try:
+        write_register(register, twins)
+        (root / "README.txt").write_text(README, encoding="utf-8")
+        _write_recordings(recordings, twins, layout, 60.0 * minutes, seed, workers, progress)
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or root}: cannot be written: {error.strerror or error}; the new {root} is not whole: "
+            "remove it, make room, and run the same command again"
+        ) from error
     return Twins(root, tuple(twins), tuple(skipped))
 
 
@@ -180,6 +178,30 @@ def walk_of(person: Person, *, duration_s: float, rate_hz: float, seed: int) -> 
         raise ValueError(f"{person.id} has no gait figures")
     own_seed = int(np.random.SeedSequence([seed, int(person.id[1:])]).generate_state(1)[0])
     return walk(person.gait, duration_s=duration_s, rate_hz=rate_hz, seed=own_seed).astype(np.float64)
+
+
+def _write_recordings(
+    folder: Path,
+    twins: Sequence[Person],
+    layout: Layout,
+    duration_s: float,
+    seed: int,
+    workers: int,
+    progress: Callable[[Person], None] | None,
+) -> None:
+    if workers <= 1:
+        for twin in twins:
+            _write_recording(folder, twin, layout, duration_s, seed)
+            if progress is not None:
+                progress(twin)
+        return
+    # Spawned, not forked: the caller may have threads.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = {pool.submit(_write_recording, folder, twin, layout, duration_s, seed): twin for twin in twins}
+        for job in as_completed(jobs):
+            job.result()
+            if progress is not None:
+                progress(jobs[job])
 
 
 def _write_recording(folder: Path, person: Person, layout: Layout, duration_s: float, seed: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from edge.errors import ConfigError, DatasetError
 from edge.sources.register import find_register, read_register
 from tests.edge.sources.walks import person
+from tests.full_disk import files_of_at_most
 from tests.shared_data import shared
 from trainer.class_figures import derive_class_figures, draw_people, gait_vector, read_class_figures
 from trainer.datasets.gstride import load_gstride
@@ -133,3 +134,14 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "GSTRIDE_database").mkdir()
     with pytest.raises(DatasetError, match="exists already"):
         write_twins(tmp_path, PEOPLE, minutes=1.0, seed=1)
+
+
+def test_a_full_disk_or_a_place_for_no_folder_is_told_in_a_line(tmp_path: Path) -> None:
+    with (
+        files_of_at_most(20_000),
+        pytest.raises(DatasetError, match=r"GSTRIDE_database: cannot be written: File too large; .*not whole"),
+    ):
+        write_twins(tmp_path, PEOPLE[:1], minutes=0.2, seed=1)
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"file.*: cannot be written: (Not a directory|File exists)"):
+        write_twins(tmp_path / "file", PEOPLE[:1], minutes=0.2, seed=1)
