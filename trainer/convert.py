@@ -7,6 +7,7 @@ be made good later. The ranges are measured with the LSTM's state cleared before
 TensorFlow's calibration does not do.
 """
 
+import re
 import tempfile
 from collections.abc import Sequence
 from typing import Any, Final, Literal
@@ -14,12 +15,25 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import TrainingError
 from trainer.quiet import quiet_stderr
 from trainer.tf import calibrator, flatbuffer_utils, mlir_quantize, tf
 
 VariantName = Literal["float32", "dynamic", "int8"]
 SHIPPED_VARIANTS: Final[tuple[VariantName, ...]] = ("int8", "dynamic")
 N_CALIBRATION_WINDOWS: Final = 300
+# What TensorFlow makes of a failed write: no room, too large, not permitted, no such folder, a disk that fails.
+_FILE_ERRORS: Final = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.OutOfRangeError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.NotFoundError,
+    tf.errors.UnknownError,
+)
+_UNWRITABLE: Final = (
+    "the folder for the conversion cannot be written: {}; make room and run the same command again, or name another "
+    "place by TMPDIR"
+)
 _LSTM_OPTIONS: Final = "UnidirectionalSequenceLSTMOptionsT"
 
 
@@ -35,19 +49,31 @@ def convert(
     ``int8`` takes and gives int8, with ranges measured on the ``calibration`` windows ``(n, n_coefficients,
     n_channels)``, 300 or so of the training people; ``dynamic`` has int8 weights, float input and output.
     ``keep_cell_clip`` leaves TensorFlow's clip in, to show what it does. `ValueError` for int8 without
-    windows.
+    windows, `TrainingError` where a temporary folder can't be written.
     """
     if "int8" in variants and len(calibration) == 0:
         raise ValueError("int8 needs calibration windows")
     # Static batch 1: a dynamic one can't be converted. By way of a folder: a concrete function takes a minute.
     signature = tf.TensorSpec((1, *network.input_shape[1:]), tf.float32)
     forward = tf.function(lambda window: network(window, training=False))
-    with tempfile.TemporaryDirectory() as folder:
-        # Of the network, saving needs the variables alone; Keras would trace each layer for minutes.
-        module = tf.Module()
-        module.kept_variables = network.variables
-        tf.saved_model.save(module, folder, signatures=forward.get_concrete_function(signature))
-        return {name: _convert(folder, name, calibration, keep_cell_clip) for name in variants}
+    # Of the network, saving needs the variables alone; Keras would trace each layer for minutes.
+    module = tf.Module()
+    module.kept_variables = network.variables
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _save(module, folder, forward.get_concrete_function(signature))
+            return {name: _convert(folder, name, calibration, keep_cell_clip) for name in variants}
+    except OSError as error:
+        raise TrainingError(_UNWRITABLE.format(error)) from error
+
+
+def _save(module: Any, folder: str, signature: Any) -> None:
+    try:
+        tf.saved_model.save(module, folder, signatures=signature)
+    except _FILE_ERRORS as error:
+        # TensorFlow says where in its graph it was, in two kinds of brackets; the rest is the file and what is wrong.
+        said = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", error.message)
+        raise TrainingError(_UNWRITABLE.format(" ".join(said.split()))) from error
 
 
 def cell_clips(model: bytes) -> tuple[float, ...]:

@@ -1,5 +1,7 @@
 """A converted network gives what Keras gives; the traps that would change its answers in silence are each shown."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,9 @@ from numpy.typing import NDArray
 
 pytest.importorskip("tensorflow", reason="needs the extra `train`")
 
+from edge.errors import TrainingError
 from edge.model import TfliteModel
+from tests.full_disk import files_of_at_most
 from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
 from trainer.convert import cell_clips, convert, remove_cell_clips
 from trainer.network import build_network, max_abs_cells, predict
@@ -110,6 +114,20 @@ def test_workers_give_what_this_process_gives_in_order() -> None:
 def test_int8_without_calibration_windows_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="calibration"):
         convert(small_network(seed=0), np.empty((0, N_COEFFICIENTS, 6), np.float32), ("int8",))
+
+
+def test_a_full_disk_or_no_temporary_folder_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, windows = small_network(seed=0), np.zeros((1, N_COEFFICIENTS, 6), np.float32)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with (
+        files_of_at_most(100),  # the weights have more
+        pytest.raises(TrainingError, match=r"^the folder for the conversion cannot be written: \S+; File too large;"),
+    ):
+        convert(network, windows, ("float32",))
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(TrainingError, match="No such file or directory"):
+        convert(network, windows, ("float32",))
 
 
 def test_a_model_without_fused_lstm_is_not_let_through() -> None:
