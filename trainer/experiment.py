@@ -94,7 +94,7 @@ def run(
     hooks.say(f"{len(store)} windows of {len(store.subject_ids)} people")
     bundle = plan_bundle(dataset, config, store, held_out) if with_bundle and not only_baselines else None
     folder = RunFolder(out, identity(dataset, config, store, held_out, only_baselines), facts())
-    folds = make_folds(store, config.protocol, config.windows_per_person) if with_protocols else []
+    folds = make_folds(store, config.protocol, config.windows_per_person, hooks.say) if with_protocols else []
     leaks = {fold.name: find_leak(store, fold) for fold in folds}
     if folds:
         hooks.say(describe(store, folds))

@@ -185,7 +185,7 @@ def _write(folder: RunFolder, ranked: tuple[Candidate, ...], config: TrainConfig
     folder.write(TABLE, _table(ranked).encode())
     folder.write(PLOT, _plot(ranked))
     if ranked[0].best is not None:
-        best = msgspec.structs.replace(config, name=f"{config.name}-best", network=ranked[0].network)
+        best = msgspec.structs.replace(config, name=f"{config.name[:50]}-best", network=ranked[0].network)
         folder.write(BEST, tomli_w.dumps(_without_none(msgspec.to_builtins(best))).encode())
 
 

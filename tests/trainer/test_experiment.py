@@ -13,8 +13,9 @@ pytest.importorskip("tensorflow", reason="needs the extra `train`")
 
 from edge.errors import ConfigError, TrainingError
 from tests.trainer.made import made_dataset
-from trainer.experiment import Hooks, Run, list_trials, run, with_variant
+from trainer.experiment import Hooks, Run, identity, list_trials, run, with_variant
 from trainer.protocols import make_folds
+from trainer.run_folder import RunFolder
 from trainer.running import run_trial
 from trainer.store import build_store
 from trainer.train_config import (
@@ -112,6 +113,20 @@ def test_nothing_of_test_people_reaches_what_is_learned(finished: Run) -> None:
     assert np.array_equal(honest.validation.probabilities, spoilt.validation.probabilities)
     assert honest.temperature == spoilt.temperature
     assert not np.array_equal(honest.test.probabilities, spoilt.test.probabilities)
+
+
+def test_a_network_that_diverges_fails_by_itself_and_the_run_tells_it(finished: Run, tmp_path: Path) -> None:
+    said: list[str] = []
+    hopeless = msgspec.structs.replace(CONFIG.network, learning_rate=1e30)
+    # The trials of the sound network are taken from the run that is done: only the other one is trained.
+    config = msgspec.structs.replace(CONFIG, variants=(Variant(name="hopeless", network=hopeless),))
+    folder = RunFolder(tmp_path / "run", identity(made_dataset(18), config, finished.store, (), False), {})
+    for result in finished.results:
+        folder.save(result)
+    done = run(made_dataset(18), config, tmp_path / "run", with_bundle=False, hooks=Hooks(say=said.append))
+    assert [line.partition(":")[0] for line in done.failures] == [f"person-s1-f{fold}--hopeless" for fold in (1, 2)]
+    assert any("no answers: the loss is not finite" in line for line in said)
+    assert done.summary == finished.summary
 
 
 def test_a_variant_replaces_the_sections_it_names_and_each_trial_has_a_key_of_its_own() -> None:
