@@ -24,8 +24,9 @@ $(DEV)/$(STAMP): pyproject.toml
 demo: $(EDGE)/$(STAMP)
 	$(EDGE)/bin/frailedge live --virtual --walker robust --then frail --then-after-s 30 --duration-s 60
 
+# Two at a time, a file staying together: its fixtures are made once.
 test: $(DEV)/$(STAMP)
-	$(DEV)/bin/python -m pytest
+	$(DEV)/bin/python -m pytest -n 2 --dist loadfile
 
 bench: $(DEV)/$(STAMP)
 	$(DEV)/bin/python -m tests.benchmarks

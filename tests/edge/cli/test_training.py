@@ -105,7 +105,7 @@ def test_from_a_register_to_twins_to_three_protocols_and_a_bundle_that_runs(tmp_
         "  transfer (trained on Gaitup, tested on CSIC): baseline:hand-features: ",
     ):
         assert words in said
-    rows = list(csv.DictReader((out / "by_person.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((out / "by_person.csv").read_text(encoding="utf-8").splitlines()))
     by_person = [row for row in rows if row["protocol"] == "person" and row["method"] == "network"]
     assert sorted(row["person"] for row in by_person) == [f"V{number:03d}" for number in range(1, 61)]
     report = (out / "report.html").read_text(encoding="utf-8")
