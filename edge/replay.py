@@ -43,7 +43,7 @@ class ReplayResult:
             f"{stage} {median:.2f} (p99 {health.latency_p99_ms[stage]:.2f})"
             for stage, median in health.latency_median_ms.items()
         )
-        last = "no decision" if decision is None else f"last decision {decision.label or decision.reason}"
+        last = "no decision" if decision is None else f"last decision {decision.label or f'none ({decision.reason})'}"
         return [
             f"{recording.path}: {self.signal_s:.1f} s of signal at {recording.rate_hz:g} Hz, "
             f"replayed in {self.took_s:.1f} s ({times_real:.1f} × real time)",

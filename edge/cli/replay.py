@@ -145,7 +145,9 @@ def _sink(publisher: Publisher | None, json: bool) -> Callable[[Message], None]:
         elif message.label != label[0]:
             label[0] = message.label
             shares = ", ".join(f"{name} {share:.2f}" for name, share in message.probabilities.items())
-            sys.stdout.write(f"{message.window_stop_s:8.1f} s  decision {message.label}  ({shares})\n")
+            sys.stdout.write(
+                f"{message.window_stop_s:8.1f} s  decision {message.label or f'none ({message.reason})'}  ({shares})\n"
+            )
 
     return sink
 
