@@ -127,6 +127,7 @@ search(PEOPLE, CONFIG, Path(sys.argv[1]), seed=SEED, hooks=Hooks(start=kill_in_t
 """
 
 
+@pytest.mark.soak
 def test_a_killed_search_keeps_what_was_finished_and_ends_alike(finished: Search, tmp_path: Path) -> None:
     out = tmp_path / "search"
     killed = subprocess.run([sys.executable, "-c", KILLED, out], capture_output=True, text=True, check=False)
