@@ -15,6 +15,9 @@ from edge.errors import TrainingError
 from edge.stream.decision import DecisionMaker
 from trainer.train_config import DecisionConfig
 
+ROUNDING = 1e-9
+"""What two equal shares may differ by: one of ten rows, summed as weights, is 0.10000000000000002."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
@@ -142,10 +145,11 @@ def abstention_threshold(rows: RollingRows, most_wrong_share: float) -> Abstenti
         raise TrainingError("no walk of the validation people is long enough for a rolling decision: lower min_windows")
     _, person_index, n_rows = np.unique(rows.person_ids, return_inverse=True, return_counts=True)
     curve = _risk_coverage(rows.confidence, rows.is_right, 1.0 / n_rows[person_index])
-    if curve.wrong_share[-1] <= most_wrong_share:
+    is_sound = curve.wrong_share <= most_wrong_share + ROUNDING
+    if is_sound[-1]:
         return Abstention(0.0, 1.0, float(curve.wrong_share[-1]), is_met=True)
-    sound = np.flatnonzero(curve.wrong_share <= most_wrong_share)
-    lowest = np.flatnonzero(curve.wrong_share == curve.wrong_share.min())
+    sound = np.flatnonzero(is_sound)
+    lowest = np.flatnonzero(curve.wrong_share <= curve.wrong_share.min() + ROUNDING)
     place = int(sound[-1] if len(sound) else lowest[-1])
     return Abstention(
         float(curve.least_confidence[place]),

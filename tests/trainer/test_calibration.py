@@ -118,6 +118,14 @@ def test_the_threshold_is_the_least_that_keeps_to_the_share(rows: RollingRows, m
         assert found.wrong_share == pytest.approx(min(shares.values()))
 
 
+def test_a_share_that_is_just_the_bar_is_within_it_however_it_was_summed() -> None:
+    one_wrong_of_ten = np.array([True] * 3 + [False] + [True] * 6)
+    rows = RollingRows(
+        np.array([0.4, 0.3, 0.2, 0.3, 0.6, 0.2, 0.3, 0.8, 0.8, 0.8]), one_wrong_of_ten, np.array(["p"] * 10)
+    )
+    assert abstention_threshold(rows, 0.1).is_met
+
+
 def test_one_long_walk_does_not_outvote_other_people() -> None:
     rows = RollingRows(
         np.array([0.9] * 98 + [0.5, 0.5]), np.array([True] * 98 + [False] * 2), np.array(["p"] * 98 + ["q", "r"])
