@@ -12,8 +12,10 @@ from firmware_bridge.channels import N_CHANNELS, Samples
 class Block:
     """Consecutive samples as they came in one packet.
 
-    ``first_sample_index`` counts every sample taken since the sensor booted, with the wrap of the wire undone.
-    ``device_time_ns`` has shape ``(n,)``, strictly increasing, on the sensor's own clock with its wrap undone.
+    ``first_sample_index`` counts every sample taken since the sensor booted, with the wrap of the wire undone; of a
+    sensor that does not count, every sample and every one of a `Gap` since its first packet.
+    ``device_time_ns`` has shape ``(n,)``, strictly increasing, on the sensor's own clock with its wrap undone; of a
+    sensor without clock, the sample's number at the nominal rate.
     ``samples`` has shape ``(n, 6)``, see `firmware_bridge.channels`; ``saturated`` has shape ``(n,)``.
     ``received_ns`` is the host's monotonic time at which the notification came.
     """
@@ -34,11 +36,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """``n_samples`` samples that were taken from ``first_sample_index`` on and never arrived."""
+    """``n_samples`` samples that were taken from ``first_sample_index`` on and never arrived.
+
+    ``is_estimated``: the sensor has neither counter nor clock, so the number follows from its rate and its silence.
+    """
 
     first_sample_index: int
     n_samples: int
     received_ns: int
+    is_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
