@@ -23,7 +23,7 @@ BATTERY_SERVICE = Service(BATTERY_SERVICE_UUID, (Characteristic(BATTERY_LEVEL_UU
 class SampledPeripheral(ABC):
     """One sensor from its start on; ``seed`` decides the faults, ``battery_percent`` is what it says of its battery.
 
-    A packet is what `pack` makes of ``samples_per_packet`` samples, in one notification or more: faults befall it whole.
+    A packet is what `pack` makes of ``samples_per_packet`` samples, one notification or more: faults befall it whole.
     Raises ValueError for `Faults.reorder`: a link layer keeps the order, and only v1's sensor can pretend otherwise.
     """
 
