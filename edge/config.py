@@ -6,7 +6,7 @@ only what differs; a command's options come last.
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,9 @@ from edge.bus import DEFAULT_ENDPOINT, DEFAULT_QUEUE_MESSAGES
 from edge.errors import ConfigError
 from edge.messages import Encoding
 from edge.toml import read_toml
+
+MAX_SENSORS: Final = 2
+"""One a foot: what one radio and one processor of a Pi were measured to carry."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,14 +44,34 @@ class PublishConfig(_Section, frozen=True):
 class LiveConfig(_Section, frozen=True):
     """The two processes of `frailedge live`."""
 
-    sensor: str = "virtual"
     ring_slots: int = 2048
     max_restarts: int = 10
+
+
+class SensorConfig(_Section, frozen=True):
+    """One sensor that is known: how it is called here, and how it is told from others."""
+
+    name: str  # in every topic
+    match: str = ""  # its advertised name, or the id that `frailedge scan` prints; default: the one sensor of ``kind``
+    kind: str = ""  # of `frailedge live --list-sensors`, or a TOML file; default: as its advertisement says
+    axes: str = ""  # which of its axes point to the toe, to the left and up; default: x,y,z
+
+
+class BleConfig(_Section, frozen=True):
+    """The radio, and how patient to be with it; ``sensors`` are worn at the same time."""
+
+    backend: str = "bluez"  # or a bumble transport, such as usb:0 or tcp-client:127.0.0.1:6402
+    adapter: str = ""  # such as hci1; default: the first
+    search_s: float = 20.0
+    silent_after_s: float = 2.0
+    low_rate: bool = False
+    sensors: tuple[SensorConfig, ...] = ()
 
 
 class VirtualConfig(_Section, frozen=True):
     """Who walks in the virtual sensor: names of ``configs/walkers/*.toml``, or paths of such files."""
 
+    sensor: str = "virtual"
     walker: str = "robust"
     then: str = ""
     then_after_s: float = 30.0
@@ -63,6 +86,7 @@ class Config(_Section, frozen=True):
     model: ModelConfig = ModelConfig()
     publish: PublishConfig = PublishConfig()
     live: LiveConfig = LiveConfig()
+    ble: BleConfig = BleConfig()
     virtual: VirtualConfig = VirtualConfig()
 
 
@@ -73,6 +97,8 @@ def _check(config: Config) -> Config:
         ("publish.queue_messages", config.publish.queue_messages, 1, 1_000_000),
         ("live.ring_slots", config.live.ring_slots, 64, 65_536),
         ("live.max_restarts", config.live.max_restarts, 0, 1_000_000),
+        ("ble.search_s", config.ble.search_s, 1, 3600),
+        ("ble.silent_after_s", config.ble.silent_after_s, 0.5, 60),
         ("virtual.rate_hz", config.virtual.rate_hz, 50, 500),
         ("virtual.then_after_s", config.virtual.then_after_s, 0, 1e9),
         ("virtual.seed", config.virtual.seed, 0, 2**32 - 2),
@@ -81,7 +107,14 @@ def _check(config: Config) -> Config:
     for key, value, lowest, highest in bounds:
         if not lowest <= value <= highest:
             raise ConfigError(f"{key} = {value:g} is out of range: give a value from {lowest:g} to {highest:g}")
-    check_sensor_name("live.sensor", config.live.sensor)
+    check_sensor_name("virtual.sensor", config.virtual.sensor)
+    names = [sensor.name for sensor in config.ble.sensors]
+    for name in names:
+        check_sensor_name("ble.sensors.name", name)
+    if len(set(names)) != len(names):
+        raise ConfigError(f"ble.sensors: {', '.join(names)}: give each sensor a name of its own")
+    if len(names) > MAX_SENSORS:
+        raise ConfigError(f"ble.sensors: {len(names)} sensors; at most {MAX_SENSORS} run at once, one a foot")
     return config
 
 

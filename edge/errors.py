@@ -9,7 +9,9 @@
     ├── DatasetError           a folder of recordings with its register
     ├── TrainingError          training, conversion or export that ends without a bundle
     ├── RingError              a ring file that is not one, or of another layout
-    └── PublishError           the ZeroMQ address cannot be used
+    ├── PublishError           the ZeroMQ address cannot be used
+    ├── RadioError             no Bluetooth, or none that may be used
+    └── SensorError            a sensor that is not there, not known, or not fit for the model
 
 Anything else that is raised is a bug and shows its traceback.
 """
@@ -45,3 +47,11 @@ class RingError(FrailedgeError):
 
 class PublishError(FrailedgeError):
     """An address that cannot be bound or connected to."""
+
+
+class RadioError(FrailedgeError):
+    """Bluetooth that is missing, switched off or not permitted."""
+
+
+class SensorError(FrailedgeError):
+    """A sensor that was not found, that no decoder fits, or whose signal the bundle's model may not see."""

@@ -132,7 +132,7 @@ class Inference:
         return Pipeline(
             self._bundle.manifest,
             self._classifier,
-            sensor=config.live.sensor,
+            sensor=config.virtual.sensor,
             rate_in_hz=rate_hz,
             sink=self._publisher.send,
             model_sha256=self._bundle.variant.sha256,

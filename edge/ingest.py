@@ -93,7 +93,7 @@ def ingest_virtual(settings: RunSettings, stop: Stop) -> None:
     period_s = foot.info.n_samples / foot.info.rate_hz
     with RingWriter(Path(settings.ring), slots=config.live.ring_slots, doorbell=settings.doorbell) as writer:
         start_ns = last_ns = next_status_ns = time.monotonic_ns()
-        ingestion = Ingestion(writer, config.live.sensor, foot.info, start_ns)
+        ingestion = Ingestion(writer, config.virtual.sensor, foot.info, start_ns)
         while not stop.is_set():
             now_ns = time.monotonic_ns()
             if now_ns - last_ns > _MAX_BEHIND_NS:

@@ -61,7 +61,7 @@ def command(
         publish__coefficients=coefficients,
         publish__signal_decimation=signal_decimation,
         publish__queue_messages=queue_messages,
-        live__sensor=sensor,
+        virtual__sensor=sensor,
         live__ring_slots=ring_slots,
         live__max_restarts=max_restarts,
         virtual__walker=walker,
@@ -86,7 +86,7 @@ def _run(config: Config, duration_s: float | None) -> None:
     Publisher(config.publish.endpoint).close()
     tally = Tally(config.virtual)
     begin_s = time.monotonic()
-    prefixes = [f"{topic}/{config.live.sensor}/" for topic in ("prediction", "decision", "signal", "health")]
+    prefixes = [f"{topic}/{config.virtual.sensor}/" for topic in ("prediction", "decision", "signal", "health")]
     subscriber = Subscriber(config.publish.endpoint, prefixes)
     try:
         with Supervisor(config) as supervisor:

@@ -36,7 +36,7 @@ def test_a_file_needs_only_what_differs_and_options_come_last(tmp_path: Path) ->
         ("[publish]\nsignal_decimation = 'x'\n", r"Expected `int`"),
         ("[publish]\nencoding = 'xml'\n", r"publish.encoding"),
         ("[publish]\nsignal_decimation = 0\n", "out of range"),
-        ("[live]\nsensor = 'a/b'\n", "no slash"),
+        ("[virtual]\nsensor = 'a/b'\n", "no slash"),
         ("[publish\n", "no TOML"),
     ],
 )
