@@ -5,7 +5,7 @@ but separator and decimal sign, and a file that fits no layout is refused with w
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -25,6 +25,9 @@ from edge.sources.conventions import (
 from edge.sources.recording import Gravity, Recording
 from edge.sources.textfile import Table, read_table, shorten
 from edge.toml import read_toml
+
+# An IMU's own clock is off by a few percent at most; more is another rate or another unit.
+_NOMINAL_RATE_TOLERANCE: Final = 0.1
 
 Side = Literal["left", "right"]
 ColumnRef = int | str
@@ -46,7 +49,8 @@ class Columns(_Strict, frozen=True):
 class Layout(_Strict, frozen=True):
     """One kind of file: chosen where the file's first line starts with ``starts_with``.
 
-    Either ``sensor`` (one sensor, side unknown) or ``left`` and/or ``right``. Either ``rate_hz`` or ``time_column``.
+    Either ``sensor`` (one sensor, side unknown) or ``left`` and/or ``right``. Times come from ``time_column`` where
+    there is one; ``rate_hz``, needed only where there is none, is then the sensor's nominal rate.
     """
 
     name: str
@@ -60,8 +64,8 @@ class Layout(_Strict, frozen=True):
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
 
     def __post_init__(self) -> None:
-        if (self.rate_hz is None) == (self.time_column is None):
-            raise ValueError("give either rate_hz or time_column")
+        if self.rate_hz is None and self.time_column is None:
+            raise ValueError("give either rate_hz or time_column, or both")
         if (self.sensor is None) == (self.left is None and self.right is None):
             raise ValueError("give either the table sensor, or left and/or right")
         if self.rate_hz is not None and not self.rate_hz > 0:
@@ -138,9 +142,18 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
             stamps.rate_hz,
             stamps.n_duplicates,
         )
+        found = f"rate {rate_hz:.4g} Hz from the steps of the time column"
+        if layout.rate_hz is not None:
+            found = f"rate {layout.rate_hz:g} Hz as the sensor's file says, {rate_hz:.4g} Hz by the time column"
+            if abs(rate_hz / layout.rate_hz - 1) > _NOMINAL_RATE_TOLERANCE:
+                raise RecordingError(
+                    f"{path}: {found}: mend rate_hz or time_unit of layout {layout.name} in its file, or leave "
+                    "rate_hz out"
+                )
+            rate_hz = layout.rate_hz
         statements.append(
-            f"rate {rate_hz:.4g} Hz from the steps of the time column; {n_duplicates} rows with a time already seen "
-            f"dropped; {stamps.n_gaps} gaps of {stamps.n_missing} samples in all"
+            f"{found}; {n_duplicates} rows with a time already seen dropped; {stamps.n_gaps} gaps of "
+            f"{stamps.n_missing} samples in all"
         )
     else:
         assert layout.rate_hz is not None, "checked when the layout was made"

@@ -101,6 +101,23 @@ def test_units_axes_and_time_of_a_file_of_ones_own(tmp_path: Path) -> None:
     assert any("1 gaps of 2 samples" in line for line in recording.statements)
 
 
+def test_a_rate_beside_a_time_column_is_handed_on_exactly_and_the_times_are_the_columns(tmp_path: Path) -> None:
+    nominal = SENSOR.replace('time_unit = "ms"', 'time_unit = "ns"\nrate_hz = 104.0')
+    times_ns = [0, 9_615_000, 19_231_000, 28_846_000, 96_154_000]
+    path, sensor = _write(tmp_path, _rows(times_ns), nominal)
+    recording = read_recording(path, sensor=sensor)
+    assert recording.rate_hz == 104.0
+    assert recording.time_ns.tolist() == times_ns
+    assert any("rate 104 Hz as the sensor's file says, 104 Hz by the time column" in s for s in recording.statements)
+
+
+def test_a_rate_that_the_time_column_denies_is_refused_with_both(tmp_path: Path) -> None:
+    wrong = SENSOR.replace('time_unit = "ms"', 'time_unit = "ms"\nrate_hz = 50.0')
+    path, sensor = _write(tmp_path, _rows([0, 10, 20, 30]), wrong)
+    with pytest.raises(RecordingError, match="rate 50 Hz as the sensor's file says, 100 Hz by the time column: mend"):
+        read_recording(path, sensor=sensor)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
