@@ -103,7 +103,7 @@ class StreamInfo:
     @property
     def fill_time_ns(self) -> int:
         """From the first sample of a packet to its last, before which it cannot leave."""
-        return round((self.samples_per_packet - 1) * 1e9 / self.rate_hz)
+        return round(max(0.0, self.samples_per_packet - 1) * 1e9 / self.rate_hz)
 
     @property
     def packet_rate_hz(self) -> float:
