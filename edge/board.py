@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.messages import Decision, Health, Message, Prediction, Signal
+from edge.messages import Decision, Gap, Health, Message, Prediction, Signal
 
 STALE_AFTER_S: Final = 2.0
 RESEARCH_ONLY: Final = "Research use only. No medical device: not for diagnosis."
@@ -65,7 +65,7 @@ class Board:
             restarts = stream.n_publisher_restarts + bool(stream.boot_id)
             self.streams[message.sensor] = stream = Stream(boot_id=message.boot_id, n_publisher_restarts=restarts)
         stream.newest_s = max(stream.newest_s, message.time_s)
-        if not isinstance(message, Health):
+        if not isinstance(message, Health | Gap):
             stream.newest_data_s = max(stream.newest_data_s, message.time_s)
         if isinstance(message, Prediction):
             stream.prediction = message
@@ -100,6 +100,8 @@ def _plain(name: str, stream: Stream, now_s: float) -> str:
         words.append(f"latency {stream.decision.latency_ms.get('total', math.nan):.0f} ms")
     if stream.health is not None:
         words.append(f"windows {stream.health.n_windows} lost samples {stream.health.n_lost_samples}")
+        if stream.health.n_reconnects:
+            words.append(f"{stream.health.n_reconnects} reconnects")
     if stream.decision is not None:
         words.append(f"[{stream.decision.trained_on}; no medical device]")
     return " | ".join(words)
@@ -109,6 +111,19 @@ def _decision_words(decision: Decision) -> str:
     if decision.label is None:
         return f"none ({decision.reason})"
     return f"{decision.label} for {decision.held_s:.1f} s over {decision.n_windows} windows"
+
+
+def _radio_words(health: Health) -> str:
+    words = [f"{health.packet_rate_hz:.1f} of {health.packet_rate_expected_hz:.1f} packets/s"]
+    if health.rssi_dbm is not None:
+        words.append(f"{health.rssi_dbm} dBm")
+    if health.battery_percent is not None:
+        words.append(f"battery {health.battery_percent} %")
+    return " · ".join([*words, f"{health.n_reconnects} reconnects"])
+
+
+def _estimated_words(health: Health) -> str:
+    return f" ({health.n_lost_estimated} of them estimated)" if health.n_lost_estimated else ""
 
 
 def sparkline(values: list[float], lowest: float, highest: float) -> str:
@@ -148,6 +163,8 @@ def _panel(name: str, stream: Stream, now_s: float, title: str) -> Panel:
     }[freshness]
     link = health.link if health else "unknown"
     rows.add_row("sensor", Text.assemble(f"{name}  link {link}  ", state))
+    if health is not None:
+        rows.add_row("radio", _radio_words(health))
     if stream.n_publisher_restarts:
         rows.add_row("", f"the publisher was restarted {stream.n_publisher_restarts} ×")
     if stream.angular_rate_deg_s:
@@ -165,8 +182,8 @@ def _panel(name: str, stream: Stream, now_s: float, title: str) -> Panel:
     if health is not None:
         rows.add_row(
             "losses",
-            f"{health.n_lost_samples} of {health.n_samples + health.n_lost_samples} samples lost, "
-            f"{health.n_bridged_samples} bridged, {health.n_long_gaps} long gaps; {health.n_corrupt} corrupt, "
+            f"{health.n_lost_samples}{_estimated_words(health)} of {health.n_samples + health.n_lost_samples} samples "
+            f"lost, {health.n_bridged_samples} bridged, {health.n_long_gaps} long gaps; {health.n_corrupt} corrupt, "
             f"{health.n_duplicates} duplicate packets; {health.ring_lost} lost in the ring; "
             f"{health.n_windows_refused} windows refused; {health.n_restarts} restarts",
         )

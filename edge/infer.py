@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from edge import messages
 from edge.bundle import Bundle
 from edge.bus import Publisher
 from edge.model import Classifier
 from edge.opening import open_model
 from edge.pipeline import LinkCounts, Pipeline
-from edge.records import LinkState, LinkStatus, decode_record
+from edge.records import LinkState, LinkStatus, Record, decode_record
 from edge.ring import RingReader
 from edge.run_settings import RunSettings, Stop, run_process
-from firmware_bridge.events import Block, Restart
+from firmware_bridge.events import Block, Gap, Restart
 
 _READER_ID: Final = 0
 _WAIT_S: Final = 0.05  # new subscribers are answered at least this often
@@ -36,6 +39,7 @@ class Inference:
     def __init__(
         self,
         settings: RunSettings,
+        sensor: str,
         bundle: Bundle,
         classifier: Classifier,
         publisher: Publisher,
@@ -43,6 +47,7 @@ class Inference:
         is_first_life: bool,
     ) -> None:
         self._settings = settings
+        self._sensor = sensor
         self._bundle = bundle
         self._classifier = classifier
         self._publisher = publisher
@@ -61,10 +66,9 @@ class Inference:
         """Whether ingestion said that nothing more will come."""
         return self._status is not None and self._status.state is LinkState.ENDED
 
-    def take(self, payload: bytes) -> None:
-        """One record of the ring."""
+    def take(self, record: Record) -> None:
+        """One record of this sensor."""
         self._heard_s = time.monotonic()
-        record = decode_record(payload)
         match record.item:
             case LinkStatus() as status:
                 if self._status is not None and status.packets_received < self._status.packets_received:
@@ -82,6 +86,15 @@ class Inference:
                     self._waiting.append(item)
                 else:
                     self._n_forgotten += 1
+            case Gap() as gap:
+                self._publisher.send(
+                    messages.Gap(
+                        sensor=self._sensor,
+                        first_sample_index=gap.first_sample_index,
+                        n_samples=gap.n_samples,
+                        is_estimated=gap.is_estimated,
+                    )
+                )
 
     def _process(self, pipeline: Pipeline, item: Block | Restart, host_time_ns: int | None) -> None:
         if isinstance(item, Restart):
@@ -106,7 +119,7 @@ class Inference:
     def publish_health(self, ring_lost: int) -> None:
         """Say how the stream is doing; ingestion's silence shows here too."""
         status = self._status
-        if self._pipeline is None or status is None:
+        if status is None:
             return
         is_silent = not self.has_ended and time.monotonic() - self._heard_s > _INGEST_SILENT_S
         earlier = self._earlier
@@ -116,11 +129,21 @@ class Inference:
             n_corrupt=earlier.n_corrupt + status.packets_corrupt,
             n_duplicates=earlier.n_duplicates + status.packets_duplicate,
             n_lost_samples=earlier.n_lost_samples + status.samples_lost,
+            n_lost_estimated=earlier.n_lost_estimated + status.samples_lost_estimated,
+            n_gaps=earlier.n_gaps + status.gaps,
             n_reconnects=earlier.n_reconnects + status.reconnects,
             n_restarts=max(0, self._n_restarts),
             ring_lost=ring_lost + self._n_forgotten,
+            packet_rate_hz=0.0 if is_silent else status.packet_rate_hz,
+            packet_rate_expected_hz=status.packet_rate_expected_hz,
+            battery_percent=status.battery_percent,
+            rssi_dbm=status.rssi_dbm,
         )
-        self._publisher.send(self._pipeline.health(link))
+        if self._pipeline is not None:
+            self._publisher.send(self._pipeline.health(link))
+        else:  # still looking for the sensor: nothing is known of its rate, and all counts are 0
+            idle = self._make_pipeline(self._bundle.manifest.sample_rate_hz).health(link)
+            self._publisher.send(msgspec.structs.replace(idle, rate_hz=0.0))
 
     def finish(self) -> None:
         """Give the windows that the last samples complete."""
@@ -132,7 +155,7 @@ class Inference:
         return Pipeline(
             self._bundle.manifest,
             self._classifier,
-            sensor=config.virtual.sensor,
+            sensor=self._sensor,
             rate_in_hz=rate_hz,
             sink=self._publisher.send,
             model_sha256=self._bundle.variant.sha256,
@@ -149,6 +172,8 @@ class _EarlierLives:
     n_corrupt: int = 0
     n_duplicates: int = 0
     n_lost_samples: int = 0
+    n_lost_estimated: int = 0
+    n_gaps: int = 0
     n_reconnects: int = 0
 
     def add(self, status: LinkStatus) -> None:
@@ -156,6 +181,8 @@ class _EarlierLives:
         self.n_corrupt += status.packets_corrupt
         self.n_duplicates += status.packets_duplicate
         self.n_lost_samples += status.samples_lost
+        self.n_lost_estimated += status.samples_lost_estimated
+        self.n_gaps += status.gaps
         self.n_reconnects += status.reconnects
 
 
@@ -169,21 +196,30 @@ def infer(settings: RunSettings, stop: Stop) -> None:
     next_health_s = time.monotonic()
     try:
         with RingReader(Path(settings.ring), _READER_ID, doorbell=settings.doorbell) as reader:
-            inference = Inference(settings, bundle, classifier, publisher, is_first_life=reader.cursor == 0)
+            is_first_life = reader.cursor == 0
+            streams = {
+                sensor.stream_id: Inference(
+                    settings, sensor.name, bundle, classifier, publisher, is_first_life=is_first_life
+                )
+                for sensor in settings.sensors
+            }
             is_last_round = False
             while not is_last_round:
                 # Told to stop, it still answers for what lies in the ring.
-                is_last_round = stop.is_set() or inference.has_ended
+                is_last_round = stop.is_set() or all(stream.has_ended for stream in streams.values())
                 publisher.serve()
                 if reader.wait(0.0 if is_last_round else _WAIT_S):
-                    while (record := reader.read()) is not None:
-                        inference.take(record[1])
+                    while (read := reader.read()) is not None:
+                        record = decode_record(read[1])
+                        streams[record.stream_id].take(record)
                         reader.commit()
                 if time.monotonic() >= next_health_s:
-                    inference.publish_health(reader.lost)
+                    for stream in streams.values():
+                        stream.publish_health(reader.lost)
                     next_health_s = time.monotonic() + _HEALTH_EVERY_S
-            inference.finish()
-            inference.publish_health(reader.lost)
+            for stream in streams.values():
+                stream.finish()
+                stream.publish_health(reader.lost)
     finally:
         publisher.close()
 

@@ -97,13 +97,26 @@ class Coefficients(WindowMessage, frozen=True, kw_only=True):
     coefficients: list[list[float]]
 
 
+class Gap(Message, frozen=True, kw_only=True):
+    """Samples that the sensor took and nobody got: ``n_samples`` from ``first_sample_index`` on, in its own counting.
+
+    ``is_estimated``: the sensor has neither counter nor clock, so the number follows from its rate and its silence.
+    """
+
+    first_sample_index: int
+    n_samples: int
+    is_estimated: bool
+
+
 class Health(Message, frozen=True, kw_only=True):
     """How the stream is doing.
 
     Counts of packets and lost samples run since the stream began, those of samples, windows and decisions since this
-    publisher did (``boot_id``). ``link`` is the state of the connection to the sensor. ``ring_lost`` counts records
-    overwritten before they were read. ``latency_median_ms`` and ``latency_p99_ms`` cover the last predictions, by
-    stage.
+    publisher did (``boot_id``). ``link`` is the state of the connection to the sensor. ``packet_rate_hz`` came in the
+    last second, ``packet_rate_expected_hz`` would have without a loss. Of ``n_lost_samples`` in ``n_gaps`` gaps
+    ``n_lost_estimated`` are no exact count. ``battery_percent`` and ``rssi_dbm`` are null where nobody knows them.
+    ``ring_lost`` counts records overwritten before they were read. ``latency_median_ms`` and ``latency_p99_ms`` cover
+    the last predictions, by stage.
     """
 
     link: str
@@ -121,12 +134,18 @@ class Health(Message, frozen=True, kw_only=True):
     ring_lost: int
     n_samples: int
     n_lost_samples: int
+    n_lost_estimated: int
+    n_gaps: int
     n_bridged_samples: int
     n_long_gaps: int
     n_windows: int
     n_windows_refused: int
     n_decisions: int
     n_outliers: int
+    packet_rate_hz: float
+    packet_rate_expected_hz: float
+    battery_percent: int | None
+    rssi_dbm: int | None
     latency_median_ms: dict[str, float]
     latency_p99_ms: dict[str, float]
 
@@ -135,6 +154,7 @@ TOPICS: Final[dict[type[Message], str]] = {
     Prediction: "prediction",
     Decision: "decision",
     Signal: "signal",
+    Gap: "gap",
     Health: "health",
     Coefficients: "window",
 }

@@ -38,9 +38,15 @@ class LinkCounts:
     n_corrupt: int = 0
     n_duplicates: int = 0
     n_lost_samples: int | None = None  # None where only the samples themselves can tell
+    n_lost_estimated: int = 0
+    n_gaps: int | None = None  # likewise
     n_reconnects: int = 0
     n_restarts: int = 0
     ring_lost: int = 0
+    packet_rate_hz: float = 0.0
+    packet_rate_expected_hz: float = 0.0
+    battery_percent: int | None = None
+    rssi_dbm: int | None = None
 
 
 def spec_of(manifest: Manifest) -> SignalSpec:
@@ -240,12 +246,18 @@ class Pipeline:
             n_lost_samples=counts.n_bridged_samples + counts.n_long_gap_samples
             if link.n_lost_samples is None
             else link.n_lost_samples,
+            n_lost_estimated=link.n_lost_estimated,
+            n_gaps=counts.n_bridged_gaps + counts.n_long_gaps if link.n_gaps is None else link.n_gaps,
             n_bridged_samples=counts.n_bridged_samples,
             n_long_gaps=counts.n_long_gaps,
             n_windows=counts.n_windows,
             n_windows_refused=counts.n_windows_refused,
             n_decisions=self.n_decisions,
             n_outliers=counts.n_outliers,
+            packet_rate_hz=link.packet_rate_hz,
+            packet_rate_expected_hz=link.packet_rate_expected_hz,
+            battery_percent=link.battery_percent,
+            rssi_dbm=link.rssi_dbm,
             latency_median_ms=median_ms,
             latency_p99_ms=p99_ms,
         )

@@ -25,7 +25,8 @@ MAX_TEXT_BYTES: Final = 96
 """UTF-8 bytes of a sensor's name, refused beyond, or of a corrupt packet's reason, cut there."""
 
 _HEAD: Final = struct.Struct("<BBHIQqq")
-_LINK: Final = struct.Struct("<d6Q")
+_LINK: Final = struct.Struct("<3d8Q2h")
+_UNKNOWN: Final = 0x7FFF  # of a battery or signal strength that nobody has read yet
 _TIME: Final = np.dtype("<i8")
 _VALUE: Final = np.dtype("<f4")
 _SAMPLE_BYTES: Final = _TIME.itemsize + N_CHANNELS * _VALUE.itemsize
@@ -41,8 +42,10 @@ class LinkState(StrEnum):
 
     SEARCHING = "searching"
     CONNECTING = "connecting"
+    SUBSCRIBING = "subscribing"
     STREAMING = "streaming"
     SILENT = "silent"
+    BACKING_OFF = "backing off"
     ENDED = "ended"
 
 
@@ -54,7 +57,9 @@ class LinkStatus:
     """What ingestion says about once a second; counts run since ingestion started.
 
     ``sensor`` is the short pseudonymous name, ``rate_hz`` the sensor's rate, 0.0 while it is not known, and
-    ``received_ns`` the host's monotonic time of this status.
+    ``received_ns`` the host's monotonic time of this status. ``packet_rate_hz`` is what came since the status before,
+    beside what should have. ``samples_lost`` holds the estimated ones, which also stand alone. ``battery_percent`` and
+    ``rssi_dbm`` are None where they are not known.
     """
 
     state: LinkState
@@ -67,12 +72,23 @@ class LinkStatus:
     samples_lost: int
     reconnects: int
     received_ns: int
+    samples_lost_estimated: int = 0
+    gaps: int = 0
+    packet_rate_hz: float = 0.0
+    packet_rate_expected_hz: float = 0.0
+    battery_percent: int | None = None
+    rssi_dbm: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.sensor.encode()) > MAX_TEXT_BYTES:
             raise ValueError(f"a sensor name has at most {MAX_TEXT_BYTES} bytes, got {self.sensor!r}")
-        if not 0.0 <= self.rate_hz < float("inf"):
-            raise ValueError(f"rate_hz must be finite and not negative, got {self.rate_hz}")
+        for name in ("rate_hz", "packet_rate_hz", "packet_rate_expected_hz"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)}")
+        if self.battery_percent is not None and not 0 <= self.battery_percent <= 100:
+            raise ValueError(f"battery_percent must be 0 to 100, got {self.battery_percent}")
+        if self.rssi_dbm is not None and not -128 <= self.rssi_dbm <= 127:
+            raise ValueError(f"rssi_dbm must be -128 to 127, got {self.rssi_dbm}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,7 @@ def encode_record(record: Record) -> bytes:
             rest = item.device_time_ns.astype(_TIME).tobytes() + item.samples.astype(_VALUE).tobytes()
         case Gap():
             kind, number, rest = _GAP, item.first_sample_index, item.n_samples.to_bytes(8, "little")
+            bits = int(item.is_estimated)
         case CorruptPacket():
             kind = _CORRUPT
             cut = item.reason.encode(errors="replace")[:MAX_TEXT_BYTES]
@@ -124,12 +141,18 @@ def encode_record(record: Record) -> bytes:
             rest = (
                 _LINK.pack(
                     item.rate_hz,
+                    item.packet_rate_hz,
+                    item.packet_rate_expected_hz,
                     item.packets_received,
                     item.packets_corrupt,
                     item.packets_duplicate,
                     item.samples_received,
                     item.samples_lost,
+                    item.samples_lost_estimated,
+                    item.gaps,
                     item.reconnects,
+                    _UNKNOWN if item.battery_percent is None else item.battery_percent,
+                    _UNKNOWN if item.rssi_dbm is None else item.rssi_dbm,
                 )
                 + rest
             )
@@ -146,7 +169,7 @@ def decode_record(data: bytes) -> Record:
     rest = data[_HEAD.size :]
     item: Event | LinkStatus
     if kind == _GAP and len(rest) == 8:
-        item = Gap(number, int.from_bytes(rest, "little"), received_ns)
+        item = Gap(number, int.from_bytes(rest, "little"), received_ns, is_estimated=bits == 1)
     elif kind == _CORRUPT and len(rest) <= MAX_TEXT_BYTES:
         item = CorruptPacket(_text(rest), received_ns)
     elif kind == _DUPLICATE and not rest:
@@ -177,7 +200,21 @@ def _decode_block(data: bytes, n_samples: int, bits: int, first_sample_index: in
 
 
 def _decode_link_status(rest: bytes, state: LinkState, received_ns: int) -> LinkStatus:
-    rate_hz, received, corrupt, duplicate, samples_received, samples_lost, reconnects = _LINK.unpack_from(rest)
+    (
+        rate_hz,
+        packet_rate_hz,
+        packet_rate_expected_hz,
+        received,
+        corrupt,
+        duplicate,
+        samples_received,
+        samples_lost,
+        samples_lost_estimated,
+        gaps,
+        reconnects,
+        battery_percent,
+        rssi_dbm,
+    ) = _LINK.unpack_from(rest)
     try:
         return LinkStatus(
             state=state,
@@ -190,6 +227,12 @@ def _decode_link_status(rest: bytes, state: LinkState, received_ns: int) -> Link
             samples_lost=samples_lost,
             reconnects=reconnects,
             received_ns=received_ns,
+            samples_lost_estimated=samples_lost_estimated,
+            gaps=gaps,
+            packet_rate_hz=packet_rate_hz,
+            packet_rate_expected_hz=packet_rate_expected_hz,
+            battery_percent=None if battery_percent == _UNKNOWN else battery_percent,
+            rssi_dbm=None if rssi_dbm == _UNKNOWN else rssi_dbm,
         )
     except ValueError as error:
         raise RingError(f"ring record of a link status: {error}") from error

@@ -17,6 +17,21 @@ FAILED_FOR_GOOD: Final = 2
 """Exit status of a process that would fail again: the supervisor does not restart it."""
 
 
+class RunSensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One sensor of a run: ``name`` in the topics, ``stream_id`` in the ring.
+
+    ``address``, ``advertised``, ``kind`` and ``axes`` are there for the radio: where the sensor was found, by which
+    name, its kind's key or TOML file, and which of its axes are the foot's. The address stays in the run's own folder.
+    """
+
+    stream_id: int
+    name: str
+    address: str = ""
+    advertised: str = ""
+    kind: str = ""
+    axes: str = ""
+
+
 class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run of `frailedge live`; ``doorbell`` is the number of an inherited eventfd.
 
@@ -24,6 +39,8 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """
 
     config: Config
+    sensors: tuple[RunSensor, ...]
+    is_virtual: bool
     ring: str
     doorbell: int
     supervisor_pid: int

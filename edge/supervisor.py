@@ -20,7 +20,7 @@ import msgspec
 from edge.config import Config
 from edge.errors import FrailedgeError
 from edge.ring import create_ring, open_doorbell, runtime_dir
-from edge.run_settings import FAILED_FOR_GOOD, RunSettings
+from edge.run_settings import FAILED_FOR_GOOD, RunSensor, RunSettings
 
 INGEST: Final = "ingest"
 INFER: Final = "infer"
@@ -39,8 +39,10 @@ class ProcessFailedError(FrailedgeError):
 class Supervisor:
     """One run; a context manager that leaves no process and no file behind."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, sensors: tuple[RunSensor, ...], *, is_virtual: bool) -> None:
         self._config = config
+        self._sensors = sensors
+        self._is_virtual = is_virtual
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started_s: dict[str, float] = {}
         self._restart_at_s: dict[str, float] = {}
@@ -121,12 +123,15 @@ class Supervisor:
     def _start(self, name: str) -> None:
         settings = RunSettings(
             config=self._config,
+            sensors=self._sensors,
+            is_virtual=self._is_virtual,
             ring=str(self._ring),
             doorbell=self._doorbell,
             supervisor_pid=os.getpid(),
             n_restarts=self.n_restarts,
         )
         path = self._folder / f"{name}.json"
+        path.touch(mode=0o600)  # it holds where a sensor was found
         path.write_bytes(msgspec.json.encode(settings))
         self._started_s[name] = time.monotonic()
         self._processes[name] = subprocess.Popen(

@@ -1,6 +1,7 @@
 """What a live run came to: kept while it runs, said at its end. With a virtual walker the truth is known, and told."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,78 +13,93 @@ from edge.messages import Decision, Health, Message
 
 @dataclass(slots=True)
 class _Part:
-    """One walker's share of the run."""
+    """One sensor's decisions, or those while one virtual walker wore it; ``truth`` is the walker's name, else empty."""
 
-    walker: str
+    called: str
+    truth: str = ""
     decided: Counter[str] = field(default_factory=Counter)
     last: Decision | None = None
 
     def line(self, labels: tuple[str, ...]) -> str:
         if self.last is None:
-            return f"  walker {self.walker}: too short for a decision"
+            return f"  {self.called}: too short for a decision"
         n_decisions = self.decided.total()
         shares = ", ".join(f"{label} in {n} of {n_decisions}" for label, n in self.decided.most_common())
         at_end = self.last.label or f"none ({self.last.reason})"
         verdict = ""
-        if self.walker in labels:
-            verdict = ": right" if self.last.label == self.walker else ": WRONG"
-        return f"  walker {self.walker}: decision at the end {at_end}{verdict}; over the time {shares}"
+        if self.truth in labels:
+            verdict = ": right" if self.last.label == self.truth else ": WRONG"
+        return f"  {self.called}: decision at the end {at_end}{verdict}; over the time {shares}"
 
 
 class Tally:
-    """Counts a run's decisions, by walker."""
+    """Counts a run's decisions, by sensor."""
 
-    def __init__(self, virtual: VirtualConfig) -> None:
-        self._change_s = virtual.then_after_s if virtual.then else float("inf")
-        self._parts = [_Part(_name(virtual.walker))]
+    def __init__(self, sensors: Sequence[str]) -> None:
+        self._parts = {sensor: [_Part(f"sensor {sensor}")] for sensor in sensors}
+        self._change_s = float("inf")
+        self._healths: dict[str, dict[str, Health]] = {sensor: {} for sensor in sensors}
+        self.title = f"frailedge live · {' and '.join(sensors)}"
+
+    @classmethod
+    def of_virtual(cls, virtual: VirtualConfig) -> "Tally":
+        """For the virtual sensor, by walker."""
+        tally = cls([virtual.sensor])
+        walkers = [_name(walker) for walker in (virtual.walker, virtual.then) if walker]
+        tally._parts[virtual.sensor] = [_Part(f"walker {walker}", walker) for walker in walkers]
+        tally.title = f"frailedge live · virtual walker: {walkers[0]}"
         if virtual.then:
-            self._parts.append(_Part(_name(virtual.then)))
-        self._healths: dict[str, Health] = {}
+            tally._change_s = virtual.then_after_s
+            tally.title += f", from {virtual.then_after_s:g} s on {walkers[1]}"
+        return tally
 
     @property
     def has_health(self) -> bool:
         """Whether the run ever said how it was doing."""
-        return bool(self._healths)
-
-    def title(self) -> str:
-        """Says who walks."""
-        first = self._parts[0].walker
-        if len(self._parts) == 1:
-            return f"frailedge live · virtual walker: {first}"
-        return f"frailedge live · virtual walker: {first}, from {self._change_s:g} s on {self._parts[1].walker}"
+        return any(self._healths.values())
 
     def take(self, message: Message) -> None:
         """Note a message."""
         if isinstance(message, Health):
-            self._healths[message.boot_id] = message
+            self._healths[message.sensor][message.boot_id] = message
         elif isinstance(message, Decision):
-            part = self._parts[min(int(message.window_stop_s > self._change_s), len(self._parts) - 1)]
+            parts = self._parts[message.sensor]
+            part = parts[min(int(message.window_stop_s > self._change_s), len(parts) - 1)]
             part.decided[message.label or "none"] += 1
             part.last = message
 
     def summary(self, manifest: Manifest, took_s: float, n_restarts: int) -> list[str]:
         """Lines for the end of a run."""
         lines = [f"Summary of {took_s:.0f} s, model {manifest.name}, trained on {manifest.training.trained_on}:"]
-        lines += [part.line(manifest.labels) for part in self._parts]
-        lives = list(self._healths.values())
-        if not lives:
-            lines.append("  nothing was published: the sensor or the inference process never got going")
-        else:
-            health = lives[-1]  # counts of the link run on when inference is restarted, those of windows begin anew
-            n_windows, n_decisions = sum(life.n_windows for life in lives), sum(life.n_decisions for life in lives)
-            n_refused = sum(life.n_windows_refused for life in lives)
-            n_samples = sum(life.n_samples for life in lives)
-            n_bridged = sum(life.n_bridged_samples for life in lives)
-            median_ms, p99_ms = health.latency_median_ms, health.latency_p99_ms
-            age = f"{median_ms['total']:.0f} ms, p99 {p99_ms['total']:.0f} ms" if "total" in median_ms else "unknown"
-            lines += [
-                f"  {n_windows} windows, {n_decisions} decisions, {n_refused} windows refused for gaps",
-                f"  {health.n_packets} packets, {n_samples} samples, {health.n_lost_samples} lost "
-                f"({n_bridged} bridged), {health.n_corrupt} corrupt and {health.n_duplicates} duplicate "
-                f"packets, {health.ring_lost} records lost in the ring, {n_restarts} restarts",
-                f"  age of the newest sample when its prediction left: median {age}",
-            ]
+        for sensor, parts in self._parts.items():
+            lines += [part.line(manifest.labels) for part in parts]
+            lines += self._sensor_lines(sensor, n_restarts)
         return [*lines, f"  {RESEARCH_ONLY}"]
+
+    def _sensor_lines(self, sensor: str, n_restarts: int) -> list[str]:
+        lives = list(self._healths[sensor].values())
+        if not lives:
+            return ["  nothing was published: the sensor or the inference process never got going"]
+        health = lives[-1]  # counts of the link run on when inference is restarted, those of windows begin anew
+        n_windows, n_decisions = sum(life.n_windows for life in lives), sum(life.n_decisions for life in lives)
+        n_refused = sum(life.n_windows_refused for life in lives)
+        n_samples = sum(life.n_samples for life in lives)
+        n_bridged = sum(life.n_bridged_samples for life in lives)
+        median_ms, p99_ms = health.latency_median_ms, health.latency_p99_ms
+        age = f"{median_ms['total']:.0f} ms, p99 {p99_ms['total']:.0f} ms" if "total" in median_ms else "unknown"
+        how = "all counted exactly"
+        if health.n_lost_estimated:
+            how = f"{health.n_lost_estimated} of them estimated from rate and silence"
+        lost = f"{health.n_lost_samples} lost"
+        if health.n_gaps:
+            lost += f" in {health.n_gaps} gaps, {how}"
+        return [
+            f"  {n_windows} windows, {n_decisions} decisions, {n_refused} windows refused for gaps",
+            f"  {health.n_packets} packets, {n_samples} samples, {lost} ({n_bridged} bridged), {health.n_corrupt} "
+            f"corrupt and {health.n_duplicates} duplicate packets, {health.ring_lost} records lost in the ring, "
+            f"{n_restarts} restarts, {health.n_reconnects} reconnects",
+            f"  age of the newest sample when its prediction left: median {age}",
+        ]
 
 
 def _name(walker: str) -> str:

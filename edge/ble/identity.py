@@ -5,6 +5,7 @@ stays the same from run to run, without it nobody can tell which address an id s
 go into messages, recordings or logs.
 """
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -48,13 +49,11 @@ def _read_or_make(path: Path) -> bytes:
     draft = path.with_name(f"salt.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         if not path.exists():
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(_SALT_BYTES))
+            draft.touch(mode=0o600)
+            draft.write_bytes(secrets.token_bytes(_SALT_BYTES))
             # Two commands at once make two drafts; a link never overwrites, so both read the first one's.
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
-            except FileExistsError:
-                pass
         return path.read_bytes()
     finally:
         draft.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from edge import __version__
-from edge.cli import dataset, evaluate, info, live, replay, search, train, twins, watch
+from edge.cli import dataset, doctor, evaluate, info, live, replay, scan, search, train, twins, virtual_sensor, watch
 from edge.errors import FrailedgeError
 
 app = typer.Typer(
@@ -36,6 +36,9 @@ def _about(
 app.command("live")(live.command)
 app.command("replay")(replay.command)
 app.command("watch")(watch.command)
+app.command("scan")(scan.command)
+app.command("doctor")(doctor.command)
+app.command("virtual-sensor")(virtual_sensor.command)
 app.command("config")(info.config_command)
 app.command("schema")(info.schema_command)
 app.command("twins")(twins.twins_command)

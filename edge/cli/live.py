@@ -11,12 +11,16 @@ import typer
 from edge.bus import Publisher, Subscriber
 from edge.cli import options as opt
 from edge.config import Config
-from edge.errors import ConfigError
+from edge.errors import BundleError, ConfigError
+from edge.manifest import Manifest
 from edge.opening import open_model
-from edge.sources.virtual import VirtualFoot
+from edge.run_settings import RunSensor
+from edge.sources.virtual import virtual_foot
 from edge.supervisor import Supervisor
 from edge.tally import Tally
 from edge.view import show
+from firmware_bridge.device import DeviceKind
+from firmware_bridge.kinds import KINDS
 
 # Both processes are up long before, on a Pi too: a run that published nothing by then has failed.
 _STARTED_AFTER_S = 20.0
@@ -26,6 +30,24 @@ def command(
     virtual: Annotated[
         bool, typer.Option("--virtual", help="A virtual foot sensor in the place of Bluetooth LE.")
     ] = False,
+    sensor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sensor",
+            help="Which sensor: its advertised name, its id in `frailedge scan`, or its name in the configuration. "
+            "Twice for two feet.",
+            metavar="NAME|ID",
+        ),
+    ] = None,
+    list_sensors: Annotated[
+        bool, typer.Option("--list-sensors", help="Print the kinds of sensors that are understood, and end.")
+    ] = False,
+    backend: opt.BleBackend = None,
+    adapter: opt.BleAdapter = None,
+    search_s: Annotated[float | None, typer.Option("--search-s", help="How long to look for the sensors.")] = None,
+    low_rate: Annotated[
+        bool | None, typer.Option("--low-rate/--no-low-rate", help="Insist on a sensor below 50 Hz.")
+    ] = None,
     duration_s: Annotated[float | None, typer.Option("--duration-s", help="End after this time.")] = None,
     walker: Annotated[str | None, typer.Option("--walker", help="Who walks: a name or TOML file.")] = None,
     then: Annotated[str | None, typer.Option("--then", help="Who takes over later.")] = None,
@@ -35,7 +57,6 @@ def command(
     drop_share: Annotated[
         float | None, typer.Option("--drop-share", help="Share of the virtual sensor's packets that get lost.")
     ] = None,
-    sensor: Annotated[str | None, typer.Option("--sensor", help="Name of the sensor in the topics.")] = None,
     ring_slots: Annotated[int | None, typer.Option("--ring-slots", help="Packets held between the processes.")] = None,
     max_restarts: Annotated[
         int | None, typer.Option("--max-restarts", help="Of a process that died, before giving up.")
@@ -51,6 +72,9 @@ def command(
     queue_messages: opt.QueueMessages = None,
 ) -> None:
     """Classify a walk live and publish the results; Ctrl-C ends it with a summary."""
+    if list_sensors:
+        print("\n".join(map(_kind_line, KINDS)))
+        return
     in_force = opt.configured(
         config,
         model__bundle=bundle,
@@ -61,9 +85,12 @@ def command(
         publish__coefficients=coefficients,
         publish__signal_decimation=signal_decimation,
         publish__queue_messages=queue_messages,
-        virtual__sensor=sensor,
         live__ring_slots=ring_slots,
         live__max_restarts=max_restarts,
+        ble__backend=backend,
+        ble__adapter=adapter,
+        ble__search_s=search_s,
+        ble__low_rate=low_rate,
         virtual__walker=walker,
         virtual__then=then,
         virtual__then_after_s=then_after_s,
@@ -71,25 +98,45 @@ def command(
         virtual__seed=seed,
         virtual__drop_share=drop_share,
     )
-    if not virtual:
-        raise ConfigError("no source of samples: this version has the virtual sensor only; start it with --virtual")
-    _run(in_force, duration_s)
+    # What the user can have got wrong is found here, in one process, before two others are started.
+    if virtual:
+        if sensor:
+            raise ConfigError("--sensor names a Bluetooth LE sensor: leave it out with --virtual")
+        virtual_foot(in_force.virtual)
+    manifest = open_model(in_force.model)[0].manifest
+    check_fits_live(manifest)
+    Publisher(in_force.publish.endpoint).close()
+    if virtual:
+        sensors: tuple[RunSensor, ...] = (RunSensor(stream_id=0, name=in_force.virtual.sensor),)
+        tally = Tally.of_virtual(in_force.virtual)
+    else:
+        # bleak takes its time to be imported: only where there is a radio to use.
+        from edge.ble.nearby import look_for_sensors  # noqa: PLC0415
+
+        sensors = look_for_sensors(in_force.ble, sensor or [])
+        tally = Tally([one.name for one in sensors])
+    _run(in_force, sensors, tally, manifest, duration_s, is_virtual=virtual)
 
 
-def _run(config: Config, duration_s: float | None) -> None:
+def _run(
+    config: Config,
+    sensors: tuple[RunSensor, ...],
+    tally: Tally,
+    manifest: Manifest,
+    duration_s: float | None,
+    *,
+    is_virtual: bool,
+) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    # What the user can have got wrong is found here, in one process, before two others are started.
-    VirtualFoot(config.virtual)
-    manifest = open_model(config.model)[0].manifest
-    Publisher(config.publish.endpoint).close()
-    tally = Tally(config.virtual)
     begin_s = time.monotonic()
-    prefixes = [f"{topic}/{config.virtual.sensor}/" for topic in ("prediction", "decision", "signal", "health")]
-    subscriber = Subscriber(config.publish.endpoint, prefixes)
+    topics = ("prediction", "decision", "signal", "gap", "health")
+    subscriber = Subscriber(
+        config.publish.endpoint, [f"{topic}/{sensor.name}/" for topic in topics for sensor in sensors]
+    )
     try:
-        with Supervisor(config) as supervisor:
+        with Supervisor(config, sensors, is_virtual=is_virtual) as supervisor:
 
             def is_over() -> bool:
                 supervisor.check()
@@ -97,7 +144,7 @@ def _run(config: Config, duration_s: float | None) -> None:
                     supervisor.end()
                 return supervisor.has_ended
 
-            show(subscriber, title=tally.title(), is_over=is_over, on_message=tally.take)
+            show(subscriber, title=tally.title, is_over=is_over, on_message=tally.take)
             n_restarts = supervisor.n_restarts
     finally:
         subscriber.close()
@@ -105,3 +152,19 @@ def _run(config: Config, duration_s: float | None) -> None:
     sys.stdout.write("\n".join(tally.summary(manifest, took_s, n_restarts)) + "\n")
     if not tally.has_health and took_s > _STARTED_AFTER_S:
         raise typer.Exit(1)
+
+
+def check_fits_live(manifest: Manifest) -> None:
+    """`BundleError` for a model that was not trained on what sensors send: gravity and all, in the foot's frame."""
+    if manifest.gravity != "included":
+        raise BundleError(
+            f"the bundle {manifest.name} was trained on signals with gravity {manifest.gravity}; sensors send it "
+            "included: use another bundle (--bundle), and this one with `frailedge replay`"
+        )
+
+
+def _kind_line(kind: DeviceKind) -> str:
+    return (
+        f"{kind.key:16} {kind.title}: {kind.rate_hz:g} Hz, ±{kind.acc_range_g:g} g, ±{kind.gyr_range_deg_s:g} deg/s; "
+        f"losses {kind.losses}; axes {kind.axes}; {'' if kind.is_verified else 'UNVERIFIED: '}{kind.source}"
+    )

@@ -26,6 +26,10 @@ SignalDecimation = Annotated[
 QueueMessages = Annotated[
     int | None, typer.Option("--queue-messages", help="Messages kept for a slow subscriber.", metavar="N")
 ]
+BleBackend = Annotated[
+    str | None, typer.Option("--backend", help="bluez, or a bumble transport such as usb:0.", metavar="NAME")
+]
+BleAdapter = Annotated[str | None, typer.Option("--adapter", help="Bluetooth adapter, such as hci1.", metavar="HCI")]
 
 
 def configured(path: Path | None, **options: Any) -> Config:

@@ -54,9 +54,15 @@ link_statuses = st.builds(
     samples_lost=u64,
     reconnects=u64,
     received_ns=i64,
+    samples_lost_estimated=u64,
+    gaps=u64,
+    packet_rate_hz=st.floats(0.0, allow_infinity=False, allow_nan=False),
+    packet_rate_expected_hz=st.floats(0.0, allow_infinity=False, allow_nan=False),
+    battery_percent=st.none() | st.integers(0, 100),
+    rssi_dbm=st.none() | st.integers(-128, 127),
 )
 small_items = st.one_of(
-    st.builds(Gap, first_sample_index=u64, n_samples=u64, received_ns=i64),
+    st.builds(Gap, first_sample_index=u64, n_samples=u64, received_ns=i64, is_estimated=st.booleans()),
     st.builds(CorruptPacket, reason=short_text, received_ns=i64),
     st.builds(DuplicatePacket, packet_seq=u64, received_ns=i64),
     st.builds(Restart, boot_id=u64, received_ns=i64),
@@ -161,11 +167,20 @@ def test_text_that_is_not_utf8_is_refused() -> None:
         decode_record(raw[:-1])
 
 
-def test_a_link_status_with_an_impossible_rate_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("at", "form", "value", "message"),
+    [
+        (32, "d", float("nan"), "rate_hz must be finite"),
+        (48, "d", -1.0, "packet_rate_expected_hz must be finite"),
+        (120, "h", 101, "battery_percent must be 0 to 100"),
+        (122, "h", -200, "rssi_dbm must be -128 to 127"),
+    ],
+)
+def test_a_link_status_with_an_impossible_value_is_refused(at: int, form: str, value: float, message: str) -> None:
     status = LinkStatus(LinkState.STREAMING, "foot", 104.0, 1, 2, 3, 4, 5, 6, 7)
     raw = bytearray(encode_record(Record(0, status)))
-    struct.pack_into("<d", raw, 32, float("nan"))
-    with pytest.raises(RingError, match="rate_hz must be finite"):
+    struct.pack_into("<" + form, raw, at, value)
+    with pytest.raises(RingError, match=message):
         decode_record(bytes(raw))
 
 

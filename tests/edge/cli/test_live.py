@@ -13,9 +13,11 @@ import pytest
 from edge.bus import Subscriber
 from edge.config import VirtualConfig
 from edge.messages import Decision, Health, Message
-from edge.sources.virtual import VirtualFoot
+from edge.sources.virtual import virtual_foot
 from firmware_bridge.decoder_v1 import DecoderV1
+from firmware_bridge.devices.v1 import DeviceV1
 from firmware_bridge.events import Block, Gap
+from firmware_bridge.peripheral import rehearse
 from tests.edge.cli.run import assert_refused, frailedge, free_endpoint, start
 
 SECOND_OF_WINDOWS_S = 1.0  # two windows may have been made between the one seen and the kill
@@ -146,10 +148,11 @@ def test_lost_packets_are_counted_to_the_sample() -> None:
         run.end()
     assert isinstance(health, Health)
     # The same sensor without the two processes: its faults follow from the seed.
-    foot = VirtualFoot(VirtualConfig(drop_share=0.1, seed=3))
+    foot = virtual_foot(VirtualConfig(drop_share=0.1, seed=3))
+    rehearse(DeviceV1().start(0), foot)
     decoder = DecoderV1(foot.info)
     n_received = n_lost = 0
-    for _, notification in foot.notifications(3_600_000_000):
+    for _, (_, notification) in foot.notifications(3_600_000_000):
         for event in decoder.feed(notification, 0):
             n_received += isinstance(event, Block)
             n_lost += event.n_samples if isinstance(event, Gap) else 0
@@ -172,11 +175,10 @@ def test_a_late_joiner_gets_the_decision_of_a_run_that_stands_still(run: Run) ->
         os.kill(ingest, signal.SIGCONT)
 
 
-def test_without_a_source_or_with_a_wrong_one_it_says_so() -> None:
-    assert_refused(frailedge("live"), "--virtual")
+def test_a_wrong_virtual_sensor_is_refused_in_one_line() -> None:
     assert_refused(frailedge("live", "--virtual", "--walker", "nobody"), "nobody", "robust")
     assert_refused(frailedge("live", "--virtual", "--rate-hz", "60"), "104")
-    assert_refused(frailedge("live", "--virtual", "--sensor", "a/b"), "slash")
+    assert_refused(frailedge("live", "--virtual", "--sensor", "FE-left"), "--sensor", "--virtual")
 
 
 def test_watch_shows_a_run_and_says_stale_when_it_is_gone(run: Run) -> None:

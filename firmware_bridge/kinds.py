@@ -1,0 +1,53 @@
+"""The one table of sensors: every kind that is understood, and the virtual sensor that speaks its protocol."""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from firmware_bridge.device import DeviceKind
+from firmware_bridge.devices import metamotion, movella_dot, polar, thingy52, v1, witmotion
+from firmware_bridge.peripheral import Peripheral
+from firmware_bridge.peripherals.metamotion import VirtualMetaMotion
+from firmware_bridge.peripherals.movella_dot import MovellaDotPeripheral
+from firmware_bridge.peripherals.polar import PolarPeripheral
+from firmware_bridge.peripherals.thingy52 import VirtualThingy52
+from firmware_bridge.peripherals.v1 import PeripheralV1
+from firmware_bridge.peripherals.witmotion import VirtualWitMotion
+from firmware_bridge.virtual_sensor import Faults, SampleSource
+
+KINDS: Final[tuple[DeviceKind, ...]] = (
+    v1.KIND,
+    movella_dot.KIND,
+    polar.KIND,
+    witmotion.KIND_WT901BLE,
+    witmotion.KIND_BWT901BLE5,
+    thingy52.KIND,
+    metamotion.KIND,
+)
+
+
+class PeripheralFactory(Protocol):
+    """Makes the virtual sensor of a kind; see `firmware_bridge.peripherals`."""
+
+    def __call__(
+        self,
+        source: SampleSource,
+        *,
+        name: str = ...,
+        faults: Faults | None = ...,
+        seed: int = ...,
+        battery_percent: int = ...,
+    ) -> Peripheral:
+        """A sensor that is switched on now."""
+        ...
+
+
+PERIPHERALS: Final[Mapping[str, PeripheralFactory]] = {
+    v1.KIND.key: PeripheralV1,
+    movella_dot.KIND.key: MovellaDotPeripheral,
+    polar.KIND.key: PolarPeripheral,
+    witmotion.KIND_WT901BLE.key: VirtualWitMotion,
+    witmotion.KIND_BWT901BLE5.key: VirtualWitMotion,
+    thingy52.KIND.key: VirtualThingy52,
+    metamotion.KIND.key: VirtualMetaMotion,
+}
+"""By the kind's key."""
