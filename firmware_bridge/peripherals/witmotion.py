@@ -102,3 +102,18 @@ class VirtualWitMotion(SampledPeripheral):
         return struct.pack(
             "<2B9H", 0x55, 0x71, first, *(known.get(register, 0) for register in range(first, first + 8))
         )
+
+
+class VirtualBwt901ble5(VirtualWitMotion):
+    """The same under the other kind's name."""
+
+    def __init__(
+        self,
+        source: SampleSource,
+        *,
+        name: str = "BWT901BLE",
+        faults: Faults | None = None,
+        seed: int = 0,
+        battery_percent: int = 80,
+    ) -> None:
+        super().__init__(source, name=name, faults=faults, seed=seed, battery_percent=battery_percent)

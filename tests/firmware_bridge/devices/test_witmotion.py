@@ -21,7 +21,7 @@ from firmware_bridge.devices.witmotion import (
 )
 from firmware_bridge.events import Block, CorruptPacket, Event, Gap
 from firmware_bridge.peripheral import rehearse
-from firmware_bridge.peripherals.witmotion import VirtualWitMotion
+from firmware_bridge.peripherals.witmotion import VirtualBwt901ble5, VirtualWitMotion
 from firmware_bridge.virtual_sensor import Faults
 
 G = STANDARD_GRAVITY_M_S2
@@ -288,6 +288,13 @@ def test_the_virtual_sensor_is_known_by_what_fits_into_its_advertisement(name: s
     advert = Advert(sensor.name, frozenset(sensor.advertised_uuids))
     assert KIND_WT901BLE.fits(advert) or KIND_BWT901BLE5.fits(advert)
     assert 3 + 18 * len(sensor.advertised_uuids) + 2 + len(name) <= 31
+
+
+def test_the_virtual_sensor_of_either_kind_is_taken_for_that_kind() -> None:
+    older, newer = VirtualWitMotion(lambda _rate_hz: []), VirtualBwt901ble5(lambda _rate_hz: [])
+    assert KIND_WT901BLE.fits(Advert(older.name, frozenset(older.advertised_uuids)))
+    assert KIND_BWT901BLE5.fits(Advert(newer.name, frozenset(newer.advertised_uuids)))
+    assert len(rehearse(WitMotion().start(0), newer)) == 8
 
 
 def test_the_table_says_what_the_stream_says() -> None:
