@@ -103,8 +103,8 @@ def fits(advert: Advert) -> bool:
 KIND: Final = DeviceKind(
     key="thingy52",
     title="Nordic Thingy:52",
-    source="NordicSemiconductor/Nordic-Thingy52-FW: documentation/firmware_architecture.html, m_motion.c, drv_motion.c; "
-    "bytes of a Thingy on a table: Nordic DevZone 47415",
+    source="NordicSemiconductor/Nordic-Thingy52-FW: documentation/firmware_architecture.html, "
+    "m_motion.c, drv_motion.c; bytes of a Thingy on a table: Nordic DevZone 47415",
     is_verified=True,
     rate_hz=RATE_HZ,
     acc_range_g=ACC_RANGE_G,
