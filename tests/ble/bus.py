@@ -43,6 +43,7 @@ class PrivateBus:
         self._process: subprocess.Popen[str] | None = None
         self.address = f"unix:path={self._folder.name}/socket"
         self._configuration = Path(self._folder.name) / "bus.conf"
+        self._complaints = Path(self._folder.name) / "stderr"
         self._configuration.write_text(_CONFIGURATION.format(address=self.address), encoding="utf-8")
 
     @property
@@ -54,15 +55,17 @@ class PrivateBus:
         """Start the daemon; it is ready when this returns. RuntimeError where it says no address."""
         if self._process is not None:
             raise RuntimeError("the bus runs already")
-        self._process = subprocess.Popen(
-            ["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile", "--print-address"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with self._complaints.open("w", encoding="utf-8") as stderr:
+            self._process = subprocess.Popen(
+                ["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile", "--print-address"],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
         assert self._process.stdout is not None
         if not self._process.stdout.readline().startswith("unix:"):
             self.kill()
-            raise RuntimeError("dbus-daemon did not start; what it says is on stderr")
+            raise RuntimeError(f"dbus-daemon did not start: {self._complaints.read_text(encoding='utf-8')}")
 
     def kill(self) -> None:
         """End the daemon at once: every connection breaks, nobody can connect."""

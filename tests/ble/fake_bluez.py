@@ -12,10 +12,10 @@ from typing import Final, Self
 from dbus_fast import DBusError, ErrorType, Message, Variant
 
 from firmware_bridge.peripheral import Peripheral
-from tests.ble.fake_device import ADAPTER_PATH, FakeDevice, Host, bluez_error
+from tests.ble.fake_device import FakeDevice, Host, bluez_error
+from tests.ble.layout import ADAPTER, ADAPTER_PATH, adapter_properties
 from tests.ble.objects import Interfaces, ObjectServer
 
-ADAPTER: Final = "org.bluez.Adapter1"
 CONNECTION_INTERVAL_S: Final = 0.0075
 """How often notifications leave: the shortest interval of a connection."""
 _TICKS_PER_ADVERT: Final = 13
@@ -66,7 +66,8 @@ class FakeBluez:
     def add(self, peripheral: Peripheral, *, address: str, speed: float = 1.0, rssi: int = -60) -> FakeDevice:
         """Put a sensor on the air; its clock starts now and goes ``speed`` times as fast as ours.
 
-        From now on the peripheral is the fake's: read its counts through `FakeDevice.sensor_counts`.
+        From now on the peripheral is the fake's: read its counts through `FakeDevice.sensor_counts`. What it notifies
+        at this speed must stay well below what the machine can carry, some 4,000 notifications a second.
         """
         if address != address.upper() or len(address) != len("00:00:00:00:00:00"):
             raise ValueError(f"an address reads like C0:FF:EE:00:00:01, got {address!r}")
@@ -167,24 +168,7 @@ class FakeBluez:
             device.on_time()
 
     def _adapter(self) -> Interfaces:
-        return {
-            ADAPTER: {
-                "Address": Variant("s", "00:00:5E:00:53:01"),
-                "AddressType": Variant("s", "public"),
-                "Name": Variant("s", "fake"),
-                "Alias": Variant("s", "fake"),
-                "Class": Variant("u", 0),
-                "Powered": Variant("b", self._host.is_powered),
-                "Discoverable": Variant("b", False),
-                "DiscoverableTimeout": Variant("u", 180),
-                "Pairable": Variant("b", False),
-                "PairableTimeout": Variant("u", 0),
-                "Discovering": Variant("b", False),
-                "UUIDs": Variant("as", []),
-                "Modalias": Variant("s", "usb:v1D6Bp0246d0542"),
-                "Roles": Variant("as", ["central", "peripheral"]),
-            }
-        }
+        return {ADAPTER: adapter_properties(self._host.is_powered)}
 
     def _start_discovery(self, message: Message) -> Message:
         if not self._host.is_powered:

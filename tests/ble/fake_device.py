@@ -13,16 +13,12 @@ from dbus_fast import DBusError, Message, Variant
 
 from firmware_bridge.peripheral import Peripheral
 from firmware_bridge.virtual_sensor import SensorCounts
-from tests.ble.objects import Interfaces, ObjectServer, Properties
+from tests.ble.layout import CHARACTERISTIC, DEVICE, can_notify, device_path, device_properties, gatt_objects
+from tests.ble.objects import ObjectServer
 
-ADAPTER_PATH: Final = "/org/bluez/hci0"
-DEVICE: Final = "org.bluez.Device1"
-SERVICE: Final = "org.bluez.GattService1"
-CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
 ABORTED: Final = "le-connection-abort-by-local"
 
 _DISCOVERY_OF_SERVICES_S: Final = 0.02
-_MTU: Final = 247
 
 
 def bluez_error(name: str, text: str) -> DBusError:
@@ -69,7 +65,7 @@ class FakeDevice:
     ) -> None:
         self.peripheral = peripheral
         self.address = address
-        self.path = f"{ADAPTER_PATH}/dev_{address.replace(':', '_')}"
+        self.path = device_path(address)
         self._server, self._host, self._speed, self._rssi = server, host, speed, rssi
         self._counts = DeviceCounts()
         self._planned = _Planned()
@@ -79,10 +75,13 @@ class FakeDevice:
         self._waiting: Message | None = None
         self._subscribers: dict[str, list[str]] = {}
         self._n_adverts = 0
-        self._gatt: dict[str, Interfaces] = {}
-        self._uuids: dict[str, str] = {}
-        self._paths: dict[str, str] = {}
-        self._lay_out()
+        self._gatt = gatt_objects(self.path, peripheral.services)
+        self._uuids: dict[str, str] = {
+            path: interfaces[CHARACTERISTIC]["UUID"].value
+            for path, interfaces in self._gatt.items()
+            if CHARACTERISTIC in interfaces
+        }
+        self._paths = {uuid: path for path, uuid in self._uuids.items()}
         self._answers: dict[str, Callable[[Message], Message | None]] = {
             "Connect": self._connect,
             "Disconnect": self._disconnect,
@@ -112,6 +111,15 @@ class FakeDevice:
             return self.peripheral.counts
 
         return self._server.call(count)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether somebody is connected."""
+        return self._is_connected
+
+    def run(self, change: Callable[[], object]) -> None:
+        """Do something to the peripheral where nothing else happens to it meanwhile."""
+        self._server.call(change)
 
     def fail_connects(self, n: int, error: str = "org.bluez.Error.Failed", message: str = ABORTED) -> None:
         """Answer the next ``n`` Connects with an error; with this message the link comes up and breaks, as in BlueZ."""
@@ -169,7 +177,7 @@ class FakeDevice:
         if self.path in self._server.objects:
             self._server.change(self.path, DEVICE, {"RSSI": rssi})
         else:
-            self._server.add(self.path, {DEVICE: {**self._properties(), "RSSI": rssi}})
+            self._server.add(self.path, {DEVICE: {**device_properties(self.peripheral, self.address), "RSSI": rssi}})
 
     def on_discovery_end(self) -> None:
         """Nobody listens any more: how well it is heard is not known."""
@@ -219,51 +227,6 @@ class FakeDevice:
             raise bluez_error("InProgress", "In Progress")
         return answer(message)
 
-    def _properties(self) -> Properties:
-        alias = self.peripheral.name or self.address.replace(":", "-")
-        properties = {
-            "Adapter": Variant("o", ADAPTER_PATH),
-            "Address": Variant("s", self.address),
-            "AddressType": Variant("s", "random"),
-            "Alias": Variant("s", alias),
-            "UUIDs": Variant("as", list(self.peripheral.advertised_uuids)),
-        }
-        for name in ("Paired", "Bonded", "Trusted", "Blocked", "LegacyPairing", "Connected", "ServicesResolved"):
-            properties[name] = Variant("b", False)
-        if self.peripheral.name:
-            properties["Name"] = Variant("s", self.peripheral.name)
-        if self.peripheral.manufacturer_data:
-            data = {company: Variant("ay", value) for company, value in self.peripheral.manufacturer_data.items()}
-            properties["ManufacturerData"] = Variant("a{qv}", data)
-        return properties
-
-    def _lay_out(self) -> None:
-        handle = 1
-        for service in self.peripheral.services:
-            service_path = f"{self.path}/service{handle:04x}"
-            handle += 1
-            self._gatt[service_path] = {
-                SERVICE: {
-                    "Device": Variant("o", self.path),
-                    "Primary": Variant("b", True),
-                    "UUID": Variant("s", service.uuid),
-                    "Includes": Variant("ao", []),
-                }
-            }
-            for characteristic in service.characteristics:
-                path = f"{service_path}/char{handle:04x}"
-                handle += 3  # declaration, value, and the descriptor that switches notifications
-                self._uuids[path], self._paths[characteristic.uuid] = characteristic.uuid, path
-                properties = {
-                    "Service": Variant("o", service_path),
-                    "UUID": Variant("s", characteristic.uuid),
-                    "Flags": Variant("as", list(characteristic.properties)),
-                    "MTU": Variant("q", _MTU),
-                }
-                if self._can_notify(characteristic.properties):
-                    properties |= {"Notifying": Variant("b", False), "NotifyAcquired": Variant("b", False)}
-                self._gatt[path] = {CHARACTERISTIC: properties}
-
     def _remove_gatt(self) -> None:
         for path in reversed(self._gatt):
             if path in self._server.objects:
@@ -274,10 +237,6 @@ class FakeDevice:
             notifying = self._server.objects.get(path, {}).get(CHARACTERISTIC, {}).get("Notifying")
             if notifying is not None and notifying.value:
                 self._server.change(path, CHARACTERISTIC, {"Notifying": Variant("b", False)})
-
-    @staticmethod
-    def _can_notify(flags: tuple[str, ...] | list[str]) -> bool:
-        return "notify" in flags or "indicate" in flags
 
     def _connect(self, message: Message) -> Message | None:
         if not self._host.is_powered:
@@ -355,7 +314,7 @@ class FakeDevice:
 
     def _start_notify(self, message: Message) -> Message:
         path = message.path or ""
-        if not self._can_notify(self._gatt[path][CHARACTERISTIC]["Flags"].value):
+        if not can_notify(self._gatt[path][CHARACTERISTIC]["Flags"].value):
             raise bluez_error("NotSupported", "Operation is not supported")
         names = self._subscribers.setdefault(path, [])
         if message.sender in names:

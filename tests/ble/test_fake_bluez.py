@@ -1,21 +1,13 @@
 """The fake bluetoothd is one to the real bleak: what works on BlueZ works here, and what goes wrong there does here."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from bleak import BleakClient, BleakScanner
-from bleak.backends.bluezdbus.version import BlueZFeatures
-from bleak.backends.device import BLEDevice
-from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakError, BleakGATTProtocolError
+from bleak.exc import BleakDBusError, BleakGATTProtocolError
 from bleak_retry_connector import establish_connection
 
-from firmware_bridge.channels import Samples
-from firmware_bridge.decoder_v1 import DecoderV1
 from firmware_bridge.device import BATTERY_LEVEL_UUID
 from firmware_bridge.events import Block, DuplicatePacket, Event, Gap
 from firmware_bridge.packet_v1 import (
@@ -25,87 +17,16 @@ from firmware_bridge.packet_v1 import (
     SERVICE_UUID,
     Answer,
     Command,
-    Info,
     Op,
     Status,
 )
-from firmware_bridge.peripheral import Notification
 from firmware_bridge.peripherals.v1 import PeripheralV1
 from tests.ble.bus import ADDRESS_VARIABLE, NEEDS_DBUS, PrivateBus
-from tests.ble.central import TIMEOUT_S, caught_up, on_bleak
+from tests.ble.central import LEFT, RIGHT, Received, caught_up, find, foot, on_bleak, ramp, stream_from, streaming
 from tests.ble.fake_bluez import FakeBluez
 from tests.ble.fake_device import FakeDevice
 
 pytestmark = NEEDS_DBUS
-
-LEFT, RIGHT = "C0:00:5E:00:53:01", "C0:00:5E:00:53:02"
-
-
-@pytest.fixture(scope="module")
-def bus() -> Iterator[PrivateBus]:
-    with PrivateBus() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _system_bus(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ADDRESS_VARIABLE, bus.address)
-    monkeypatch.setattr(BlueZFeatures, "checked_bluez_version", True)  # no bluetoothctl to ask
-
-
-@pytest.fixture
-def bluez(bus: PrivateBus) -> Iterator[FakeBluez]:
-    with FakeBluez(bus.address) as running:
-        yield running
-
-
-def ramp(_rate_hz: float) -> Iterator[Samples]:
-    """Samples without end."""
-    return (np.full((100, 6), index % 7, np.float32) for index in itertools.count())
-
-
-def foot(name: str = "FE-foot", seed: int = 0) -> PeripheralV1:
-    return PeripheralV1(ramp, name=name, seed=seed)
-
-
-@dataclass
-class Received:
-    """Notifications as bleak hands them on; `reach` waits for their number."""
-
-    data: list[bytes] = field(default_factory=list)
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __call__(self, _sender: object, data: bytearray) -> None:
-        self.data.append(bytes(data))
-        self._changed.set()
-
-    async def reach(self, n: int) -> None:
-        while len(self.data) < n:
-            self._changed.clear()
-            await self._changed.wait()
-
-    def events(self, info: Info) -> list[Event]:
-        decoder = DecoderV1(info)
-        return [event for data in self.data for event in decoder.feed(data, 0)]
-
-
-async def find(name: str = "FE-foot") -> BLEDevice:
-    found = await BleakScanner.find_device_by_name(name, timeout=TIMEOUT_S)
-    assert found is not None
-    return found
-
-
-@asynccontextmanager
-async def streaming(device: BLEDevice) -> AsyncIterator[tuple[BleakClient, Received]]:
-    async with BleakClient(device) as client:
-        yield client, await stream_from(client)
-
-
-async def stream_from(client: BleakClient) -> Received:
-    received = Received()
-    await client.start_notify(DATA_UUID, received)
-    await client.write_gatt_char(CONTROL_UUID, bytes(Command.start()), response=True)
-    return received
 
 
 def n_samples(events: Sequence[Event], kind: type[Block | Gap]) -> int:
@@ -200,7 +121,7 @@ def test_two_sensors_stream_at_once_and_each_to_its_own(bluez: FakeBluez) -> Non
 
 @pytest.mark.parametrize("keeps_services", [True, False])
 def test_after_a_lost_link_nothing_comes_until_it_is_started_again_and_the_gap_is_exact(
-    bus: PrivateBus, keeps_services: bool
+    keeps_services: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensor = foot()
 
@@ -231,7 +152,8 @@ def test_after_a_lost_link_nothing_comes_until_it_is_started_again_and_the_gap_i
         n_between = blocks[-1].first_sample_index + 4 - blocks[0].first_sample_index - n_samples(blocks, Block)
         assert n_samples(events, Gap) == n_between > 0
 
-    with FakeBluez(bus.address, keeps_services=keeps_services) as bluez:
+    with PrivateBus() as bus, FakeBluez(bus.address, keeps_services=keeps_services) as bluez:
+        monkeypatch.setenv(ADDRESS_VARIABLE, bus.address)
         device = bluez.add(sensor, address=LEFT, speed=10)
         on_bleak(work)
 
@@ -283,173 +205,3 @@ def test_a_silent_sensor_stays_connected_and_what_it_took_is_lost(bluez: FakeBlu
         assert n_samples(silent.events(sensors[0].info), Gap) >= 40
 
     on_bleak(work)
-
-
-def test_bleak_itself_tries_again_after_an_aborted_connection(bluez: FakeBluez) -> None:
-    device = bluez.add(foot(), address=LEFT)
-    device.fail_connects(2)
-
-    async def work() -> None:
-        async with BleakClient(await find()):
-            assert device.counts.connects == 1
-
-    on_bleak(work)
-
-
-def test_other_failures_to_connect_reach_the_caller_and_a_retry_gets_over_them(bluez: FakeBluez) -> None:
-    device = bluez.add(foot(), address=LEFT)
-
-    async def work() -> None:
-        found = await find()
-        device.fail_connects(2, message="br-connection-canceled")
-        with pytest.raises(BleakDBusError, match="br-connection-canceled"):
-            await BleakClient(found).connect()
-        client = await establish_connection(BleakClient, found, "foot")
-        await client.disconnect()
-        assert device.counts.connects == 1
-
-    on_bleak(work)
-
-
-def test_what_is_in_progress_fails_a_connection_and_a_subscription_but_only_delays_a_write(bluez: FakeBluez) -> None:
-    device = bluez.add(foot(), address=LEFT)
-
-    async def work() -> None:
-        found = await find()
-        device.in_progress(1)
-        with pytest.raises(BleakDBusError, match="InProgress"):
-            await BleakClient(found).connect()
-        async with BleakClient(found) as client:
-            device.in_progress(1)
-            with pytest.raises(BleakDBusError, match="InProgress"):
-                await client.start_notify(DATA_UUID, Received())
-            answers = Received()
-            await client.start_notify(CONTROL_UUID, answers)
-            device.in_progress(2)
-            await client.write_gatt_char(CONTROL_UUID, bytes(Command.stop()), response=True)
-            await answers.reach(1)
-
-    on_bleak(work)
-
-
-def test_a_sensor_off_the_air_lets_a_connection_wait_until_it_is_back(bluez: FakeBluez) -> None:
-    device = bluez.add(foot(), address=LEFT)
-
-    async def work() -> None:
-        client = BleakClient(await find())
-        device.set_on_air(False)
-        connecting = asyncio.create_task(client.connect())
-        assert await BleakScanner.find_device_by_name("FE-foot", timeout=0.3) is None
-        assert not connecting.done()
-        device.set_on_air(True)
-        await connecting
-        await client.disconnect()
-
-    on_bleak(work)
-
-
-def test_a_forgotten_sensor_is_not_found_without_a_new_scan(bluez: FakeBluez) -> None:
-    device = bluez.add(foot(), address=LEFT)
-
-    async def work() -> None:
-        found = await find()
-        device.forget()
-        with pytest.raises(BleakError, match="not found"):
-            await BleakClient(found).connect()
-        async with BleakClient(await find()) as client:
-            assert client.is_connected
-
-    on_bleak(work)
-
-
-@pytest.mark.parametrize("fault", ["power", "adapter"])
-def test_without_a_powered_adapter_links_end_and_nothing_is_found_until_it_is_back(
-    bluez: FakeBluez, fault: str
-) -> None:
-    bluez.add(foot(), address=LEFT)
-
-    async def work() -> None:
-        lost = asyncio.Event()
-        found = await find()
-        client = BleakClient(found, disconnected_callback=lambda _client: lost.set())
-        await client.connect()
-        if fault == "power":
-            bluez.power(False)
-        else:
-            bluez.remove_adapter()
-        await lost.wait()
-        await client.disconnect()
-        message = "No powered" if fault == "power" else "No Bluetooth adapters"
-        with pytest.raises(BleakBluetoothNotAvailableError, match=message):
-            await find()
-        with pytest.raises(BleakError, match="NotReady" if fault == "power" else "not found"):
-            await client.connect()
-        if fault == "power":
-            bluez.power(True)
-        else:
-            bluez.restore_adapter()
-        await caught_up()
-        async with streaming(await find()) as (_, received):
-            await received.reach(1)
-
-    on_bleak(work)
-
-
-def test_a_user_without_the_right_is_denied_access(bluez: FakeBluez) -> None:
-    bluez.deny(True)
-
-    async def work() -> None:
-        with pytest.raises(BleakDBusError, match="AccessDenied"):
-            await find()
-
-    on_bleak(work)
-
-
-def test_a_stopped_bluetoothd_is_no_service_and_a_started_one_is_there_again(bluez: FakeBluez) -> None:
-    bluez.add(foot(), address=LEFT)
-    bluez.stop()
-
-    async def work() -> None:
-        with pytest.raises(BleakDBusError, match="ServiceUnknown"):
-            await find()
-        bluez.start()
-        async with BleakClient(await find()) as client:
-            assert client.is_connected
-
-    on_bleak(work)
-
-
-def test_a_killed_bus_ends_links_and_a_restarted_one_carries_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work() -> None:
-        lost = asyncio.Event()
-        found = await find()
-        client = BleakClient(found, disconnected_callback=lambda _client: lost.set())
-        await client.connect()
-        own_bus.kill()
-        await lost.wait()
-        await client.disconnect()
-        with pytest.raises(OSError, match="refused"):
-            await find()
-        own_bus.start()
-        own_bluez.start()
-        async with streaming(await find()) as (_, received):
-            await received.reach(1)
-
-    with PrivateBus() as own_bus, FakeBluez(own_bus.address) as own_bluez:
-        monkeypatch.setenv(ADDRESS_VARIABLE, own_bus.address)
-        own_bluez.add(foot(), address=LEFT)
-        on_bleak(work)
-
-
-def test_a_sensor_that_raises_fails_the_test_that_uses_it(bus: PrivateBus) -> None:
-    class Broken(PeripheralV1):
-        def notifications(self, until_us: int) -> Iterator[tuple[int, Notification]]:  # noqa: ARG002
-            raise ZeroDivisionError
-
-    def use() -> None:
-        with FakeBluez(bus.address) as bluez:
-            bluez.add(Broken(ramp), address=LEFT)
-            bluez.wait_for_tick()
-
-    with pytest.raises(ZeroDivisionError):
-        use()
