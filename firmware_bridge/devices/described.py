@@ -21,6 +21,9 @@ from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Event,
 
 FULL_SHARE: Final = 0.999
 """Of its range, from which on a sample is saturated: rounding cuts a sensor's last counts off."""
+_FAR_BEYOND: Final = 1000.0
+"""So many ranges are a packet read wrongly, not a foot; below, single precision holds it."""
+_MOST_NS: Final = float(1 << 62)
 
 
 class DescribedDevice:
@@ -42,6 +45,7 @@ class DescribedDevice:
         self._full_si = np.empty(N_CHANNELS)
         self._full_si[ACC] = FULL_SHARE * self._stream.acc_range_m_s2
         self._full_si[GYR] = FULL_SHARE * self._stream.gyr_range_rad_s
+        self._most_counts = _FAR_BEYOND * self._full_si / np.abs(self._scale)
         self._by_silence = SampleCounter(description.rate_hz)
         self._by_clock = None if description.clock is None else _clocked(description.rate_hz, description.clock)
         self._by_counter = None if description.counter is None else _numbering(description, description.counter)
@@ -81,8 +85,11 @@ class DescribedDevice:
             return [CorruptPacket(f"{len(data)} bytes, not {description.packet_bytes}", received_ns)]
         counts = self._counts(data)
         ticks = 0.0 if description.clock is None else _read(description.clock.number, data)
-        if not (np.isfinite(counts).all() and math.isfinite(ticks)):
-            return [CorruptPacket("a value is not a number", received_ns)]
+        # Written so that a floating-point value that is no number is none of these.
+        if not (np.abs(counts) <= self._most_counts).all():
+            return [CorruptPacket("a value is no number, or far beyond its range", received_ns)]
+        if description.clock is not None and not abs(ticks) * description.clock.tick_ns < _MOST_NS:
+            return [CorruptPacket("its time is no number, or centuries away", received_ns)]
         if self._by_counter is not None and description.counter is not None:
             reading = int(_read(description.counter.number, data))
             return self._feed_counted(self._by_counter, reading, ticks, counts, received_ns)
@@ -127,7 +134,7 @@ class DescribedDevice:
             n_on = n_samples + n_missing + n_unexplained
             if description.clock is not None and description.clock.is_of_last_sample:
                 ticks -= (n_samples - 1) * 1e9 / description.rate_hz / description.clock.tick_ns
-            time_ns = self._times.place(ticks, n_on, n_samples, is_continuous=n_unexplained == 0)
+            time_ns = self._times.place(ticks, n_on, n_samples)
         events.append(self._block(counts, self._next_index, time_ns, received_ns))
         self._next_index += n_samples
         return events

@@ -16,6 +16,8 @@ AWAY_S: Final = 1.0
 """After a lost link nothing waits in a queue: a sensor that stood still longer than this while away did not count."""
 RATE_TOLERANCE: Final = 1.2
 """A sensor's true rate strays from the nominal one by less."""
+CLOCK_SLACK_NS: Final = 100_000_000
+"""A firmware may stamp a packet so much late."""
 
 
 class Verdict(Enum):
@@ -86,20 +88,23 @@ class DeviceTimes:
         self._last: tuple[float, float] | None = None
         self._end_ns: int | None = None
 
-    def place(self, ticks: float, n_on: int, n_samples: int, *, is_continuous: bool = True) -> NDArray[np.int64]:
+    def place(self, ticks: float, n_on: int, n_samples: int) -> NDArray[np.int64]:
         """``(n_samples,)`` times of a packet ``n_on`` samples after the last one, whose first sample is at ``ticks``.
 
-        Not ``is_continuous``: the clock stood still meanwhile, so only the number of samples tells the time.
+        A clock that contradicts the number of samples stood still, began anew or was corrupt: then that number tells.
         """
         period_ns = self._period_ns
         if self._last is None:
             first_ns = ticks * self._tick_ns
         else:
             last_ticks, first_ns = self._last
+            expected_ns = n_on * period_ns
             passed = ticks - last_ticks
             if self._wrap:
-                passed += self._wrap * round((n_on * period_ns / self._tick_ns - passed) / self._wrap)
-            first_ns += passed * self._tick_ns if is_continuous else n_on * period_ns
+                passed += self._wrap * round((expected_ns / self._tick_ns - passed) / self._wrap)
+            passed_ns = passed * self._tick_ns
+            is_believed = abs(passed_ns - expected_ns) <= (RATE_TOLERANCE - 1) * expected_ns + CLOCK_SLACK_NS
+            first_ns += passed_ns if is_believed else expected_ns
         self._last = (ticks, first_ns)
         start_ns, step_ns = round(first_ns), period_ns
         if self._end_ns is not None and start_ns <= self._end_ns:

@@ -247,16 +247,46 @@ def test_full_counts_and_the_end_of_the_range_are_saturated(count: int, is_full:
     assert block.saturated.tolist() == [False, is_full, False, False]
 
 
-def test_a_floating_point_value_that_is_no_number_is_a_corrupt_packet() -> None:
-    floats = replace(
-        PLAIN,
-        channels=tuple(Channel(Number("f32", 4 * i), 1.0) for i in range(6)),
-        packet_bytes=24,
-        samples_per_packet=1,
-    )
-    for value in (np.nan, np.inf):
-        (event,) = DescribedDevice(floats).feed(DATA, struct.pack("<6f", 0, 0, 0, value, 0, 0), 3)
-        assert event == CorruptPacket("a value is not a number", 3)
+FLOATS = replace(
+    PLAIN,
+    channels=tuple(Channel(Number("f64", 8 + 8 * i), 10.0) for i in range(6)),
+    packet_bytes=56,
+    samples_per_packet=1,
+    clock=Clock(Number("f64", 0), 1e9),
+)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, -1e30])
+def test_floating_point_values_that_cannot_be_are_corrupt_packets(value: float) -> None:
+    (sample,) = DescribedDevice(FLOATS).feed(DATA, struct.pack("<7d", 0, 0, 0, value, 0, 0, 0), 3)
+    assert sample == CorruptPacket("a value is no number, or far beyond its range", 3)
+    (time,) = DescribedDevice(FLOATS).feed(DATA, struct.pack("<7d", value, 0, 0, 0, 0, 0, 0), 3)
+    assert time == CorruptPacket("its time is no number, or centuries away", 3)
+
+
+@given(stamps_s=st.lists(st.floats(), min_size=1, max_size=8), is_counted=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_clock_raises_or_makes_time_run_backwards_without_a_restart(stamps_s: list[float], is_counted: bool) -> None:
+    device = DescribedDevice(replace(FLOATS, counter=Counter(Number("u8", 15))) if is_counted else FLOATS)
+    end_ns = None
+    for number, stamp_s in enumerate(stamps_s):
+        data = struct.pack("<7d", stamp_s, *[0] * 6)[:15] + bytes([number]) + bytes(40)
+        for event in device.feed(DATA, data, number * 10_000_000):
+            if isinstance(event, Restart):
+                end_ns = None
+            elif isinstance(event, Block):
+                assert end_ns is None or event.device_time_ns[0] > end_ns
+                end_ns = int(event.device_time_ns[-1])
+
+
+def test_a_clock_that_begins_anew_beside_a_counter_that_goes_on_does_not_hold_time_up() -> None:
+    device = DescribedDevice(replace(BOTH, clock=Clock(Number("u32", 2), 1_000_000.0)))
+    times = []
+    for number in range(50):
+        t_ms = 40 * number + (5_000_000 if number < 25 else 0)
+        data = struct.pack("<HI", number, t_ms) + bytes(12 * N)
+        times += [e.device_time_ns for e in device.feed(DATA, data, number * 40_000_000) if isinstance(e, Block)]
+    np.testing.assert_allclose(np.diff(np.concatenate(times)), 10e6)
 
 
 @pytest.mark.parametrize("description", EVERY.values(), ids=EVERY)
