@@ -28,6 +28,7 @@ _COMPRESSED: Final = 0x80
 _MILLI: Final = 1e-3
 _MAX_STAMP: Final = 1 << 62
 _MAX_DELTA_BITS: Final = 32
+_FLOAT_EXPONENT: Final = 0x7F80_0000
 
 
 class FrameError(ValueError):
@@ -82,7 +83,7 @@ def parse_frame(data: bytes, scales: Mapping[int, Scale]) -> PolarFrame:
             raise FrameError(f"unknown frame type {frame_type:#04x} of measurement type {kind}")
     values = counts * unit
     magnitude = np.abs(values)
-    if not (magnitude <= PLAUSIBLE_SHARE * scale.full).all():  # so that NaN fails too
+    if (magnitude > PLAUSIBLE_SHARE * scale.full).any():
         raise FrameError("a value is far beyond the sensor's range")
     at_limit = magnitude >= scale.full
     if bits:
@@ -136,5 +137,7 @@ def _deltas(block: bytes, delta_bits: int, n_bits: int) -> NDArray[np.int64]:
 
 def _floats(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
     """Numbers of 32 bits that are float32 by their bits; sums go round."""
+    if ((numbers & _FLOAT_EXPONENT) == _FLOAT_EXPONENT).any():
+        raise FrameError("a value is not finite")
     floats: NDArray[np.float32] = (numbers & 0xFFFF_FFFF).astype("<u4").view("<f4")
     return floats.astype(np.float64)

@@ -30,7 +30,7 @@ def running(n_packets: int = 3, wrap_ns: int | None = None) -> ClockedCounter:
 @settings(deadline=None, max_examples=60)
 @given(
     rate_error=st.floats(-0.03, 0.03),
-    first_stamp_ns=st.integers(0, WRAP_NS - 1),
+    first_stamp_ns=st.integers(0, WRAP_NS - S),
     packets=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 80_000_000)), min_size=1, max_size=40),
     outages_s=st.lists(st.integers(1, 4 * 3600), max_size=3),
 )

@@ -199,6 +199,7 @@ def test_samples_at_the_limit_are_marked() -> None:
         (struct.pack("<I6f", 0, 0, 0, float("nan"), 0, 0, 0), "range"),
         (struct.pack("<I6f", 0, 0, 0, 0, 0, float("-inf"), 0), "range"),
         (struct.pack("<I6f", 0, 200, 0, 0, 0, 0, 0), "range"),
+        (bytes(4) + b"\1\0\x80\x7f" * 6, "range"),
     ],
 )
 def test_what_is_no_sample_is_a_corrupt_packet(data: bytes, reason: str) -> None:

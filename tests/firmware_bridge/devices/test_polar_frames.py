@@ -119,7 +119,9 @@ def test_the_ends_of_the_counts_and_of_the_range_are_marked() -> None:
         (b"\x05" + bytes(8) + b"\x80" + b"\xff\x7f" * 3 + b"\x02\x01\x15", "out of 16 bits"),
         (b"\x01" + ACC_RAW_1[1:], "measurement type 1 was not started"),
         (b"\x02" + bytes(8) + b"\x03" + bytes(6), "unknown frame type 0x03"),
-        (b"\x05" + bytes(8) + b"\x81" + b"\0\0\xc0\x7f" * 3, "range"),
+        (b"\x05" + bytes(8) + b"\x81" + b"\0\0\xc0\x7f" * 3, "not finite"),
+        (b"\x05" + bytes(8) + b"\x81" + b"\1\0\x80\xff" * 3, "not finite"),
+        (b"\x05" + bytes(8) + b"\x81" + b"\0\0\x80\x45" * 3, "far beyond the sensor's range"),
         (b"\x02" + b"\xff" * 8 + b"\x01" + bytes(6), "beyond any clock"),
     ],
 )
