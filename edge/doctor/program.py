@@ -60,7 +60,7 @@ def check_ports(endpoint: str) -> Finding:
 
 def _is_frailedge_there(endpoint: str) -> bool:
     try:
-        subscriber = Subscriber(endpoint, ("health/",))
+        subscriber = Subscriber(endpoint)
     except PublishError:
         return False
     try:
