@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -260,6 +261,11 @@ def test_the_connection_parameters_are_read_as_bluetoothd_reads_them(
     found = check_main_conf(tmp_path)
     assert found.level is level
     assert words in found.words
+
+
+def test_the_page_on_bluetooth_shows_the_very_lines() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "bluetooth.md").read_text(encoding="utf-8")
+    assert textwrap.indent(fragment(), "    ") in page
 
 
 def test_what_the_file_lacks_comes_with_the_command_that_adds_it(tmp_path: Path) -> None:
