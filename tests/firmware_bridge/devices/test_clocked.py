@@ -76,6 +76,13 @@ def test_before_the_rate_is_known_a_slow_or_fast_packet_misses_nothing(excess: i
     assert placed(counter.place(50, (100 + excess) * PERIOD_NS, 0)).n_missing == 0
 
 
+def test_once_the_rate_is_known_two_samples_missing_beside_fifty_are_seen() -> None:
+    counter = ClockedCounter(RATE_HZ)
+    for end in range(50, 301, 50):
+        counter.place(50, end * PERIOD_NS, 0)
+    assert placed(counter.place(50, 352 * PERIOD_NS, 0)).n_missing == 2
+
+
 @pytest.mark.parametrize("back_ns", [0, PERIOD_NS, LATE_NS])
 def test_a_stamp_seen_before_is_a_duplicate(back_ns: int) -> None:
     counter = running(200)
@@ -100,6 +107,13 @@ def test_two_stamps_that_agree_with_each_other_are_a_restart_and_the_first_one_i
     assert after.preceding(11 * S) == [Restart(0, 11 * S), Gap(0, 1, 11 * S)]
     assert after.first_sample_index == 1
     assert placed(counter.place(1, 5 + 2 * PERIOD_NS, 11 * S)).first_sample_index == 2
+
+
+def test_stamps_that_agree_across_a_good_one_are_no_restart() -> None:
+    counter = running(1000)
+    assert isinstance(counter.place(1, 5, 11 * S), CorruptPacket)
+    assert not placed(counter.place(1, 1001 * PERIOD_NS, 11 * S)).is_restart
+    assert isinstance(counter.place(1, 5 + PERIOD_NS, 11 * S), CorruptPacket)
 
 
 @pytest.mark.parametrize(
