@@ -53,6 +53,7 @@ class Inference:
         self._publisher = publisher
         self._pipeline: Pipeline | None = None
         self._status: LinkStatus | None = None
+        self._published_state: LinkState | None = None
         self._earlier = _EarlierLives()
         self._n_restarts = settings.n_restarts - (1 if is_first_life else 0)
         self._newest_device_ns: int | None = None
@@ -65,6 +66,11 @@ class Inference:
     def has_ended(self) -> bool:
         """Whether ingestion said that nothing more will come."""
         return self._status is not None and self._status.state is LinkState.ENDED
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the link stands otherwise than was published: a short outage must not fall between two healths."""
+        return self._status is not None and self._status.state is not self._published_state
 
     def take(self, record: Record) -> None:
         """One record of this sensor."""
@@ -121,6 +127,7 @@ class Inference:
         status = self._status
         if status is None:
             return
+        self._published_state = status.state
         is_silent = not self.has_ended and time.monotonic() - self._heard_s > _INGEST_SILENT_S
         earlier = self._earlier
         link = LinkCounts(
@@ -211,7 +218,10 @@ def infer(settings: RunSettings, stop: Stop) -> None:
                 if reader.wait(0.0 if is_last_round else _WAIT_S):
                     while (read := reader.read()) is not None:
                         record = decode_record(read[1])
-                        streams[record.stream_id].take(record)
+                        stream = streams[record.stream_id]
+                        stream.take(record)
+                        if stream.has_news:
+                            stream.publish_health(reader.lost)
                         reader.commit()
                 if time.monotonic() >= next_health_s:
                     for stream in streams.values():

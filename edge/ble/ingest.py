@@ -69,6 +69,7 @@ def make_session(radio: Radio, config: BleConfig, sensor: RunSensor, writer: Rin
         kind.make(),
         intake,
         link,
+        address=sensor.address,
         is_it=partial(_is_it, sensor),
         on_started=RateCheck(sensor.name, low_rate=config.low_rate),
     )

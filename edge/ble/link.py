@@ -25,8 +25,8 @@ FIRST_BACKOFF_S: Final = 0.25
 """Most losses are a foot behind a body: the sensor advertises again at once, and BlueZ wants a moment to clear up."""
 MAX_BACKOFF_S: Final = 8.0
 """Somebody who comes back into reach, or a dongle put in again, is found before one begins to wonder."""
-STEADY_AFTER_NS: Final = 10_000_000_000
-"""A link that streamed so long was no failed attempt: the next loss begins at the first backoff again."""
+STEADY_AFTER_NS: Final = 1_000_000_000
+"""A link that streamed so long was no failed attempt: what comes next is a loss of its own, with the first backoff."""
 
 
 class Link:
@@ -35,10 +35,11 @@ class Link:
     def __init__(self, sensor: str, now_ns: int, silent_after_s: float) -> None:
         self.state = LinkState.SEARCHING
         self._sensor = sensor
-        self._since_ns = now_ns
+        self._streaming_since_ns = now_ns
         self._silent_after_ns = round(silent_after_s * 1e9)
         self._n_failures = 0
         self._has_streamed = False
+        self._is_trouble_told = False
         self.n_reconnects = 0
 
     def to(self, state: LinkState, now_ns: int) -> None:
@@ -48,9 +49,11 @@ class Link:
         if state is LinkState.STREAMING and self.state is LinkState.SUBSCRIBING:
             self.n_reconnects += int(self._has_streamed)
             self._has_streamed = True
-            if self._n_failures:
+            self._streaming_since_ns = now_ns
+            if self._is_trouble_told:
                 _LOG.warning("%s: streaming again", self._sensor)
-        self.state, self._since_ns = state, now_ns
+            self._is_trouble_told = False
+        self.state = state
 
     def failed(self, reason: str, now_ns: int) -> float:
         """The attempt or the link came to an end: go to backing off, for so many seconds.
@@ -58,9 +61,10 @@ class Link:
         The first failure in a row is a warning, the rest is told to who asks for details: the state is in ``health/``.
         """
         streamed = self.state in (LinkState.STREAMING, LinkState.SILENT)
-        if streamed and now_ns - self._since_ns > STEADY_AFTER_NS:
+        if streamed and now_ns - self._streaming_since_ns > STEADY_AFTER_NS:
             self._n_failures = 0
         self._n_failures += 1
+        self._is_trouble_told |= self._n_failures == 1
         _LOG.log(
             logging.WARNING if self._n_failures == 1 else logging.DEBUG,
             "%s: %s while %s; trying again",

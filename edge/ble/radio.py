@@ -159,6 +159,12 @@ class Radio:
             if found.done():
                 return found.result()
 
+    async def release(self, address: str) -> None:
+        """End a connection that a process of ours left behind when it was killed: its sensor does not advertise."""
+        if self._is_bluez:
+            with _as_link_error("ending an old connection"):
+                await close_stale_connections_by_address(address)
+
     async def connect(self, seen: Seen, on_lost: Callable[[], object]) -> Connection:
         """Connect; ``on_lost`` is called in the event loop when the link is gone."""
         self._seen.pop(seen.address, None)  # the next search shall hear it anew
@@ -168,9 +174,6 @@ class Radio:
 
         async with self._air:
             with _as_link_error("connecting"):
-                if self._is_bluez:
-                    # One that a process of ours left behind when it was killed: its subscriptions would double ours.
-                    await close_stale_connections_by_address(seen.address)
                 client = await establish_connection(
                     BleakClient,
                     seen.device,

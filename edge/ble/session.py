@@ -38,6 +38,7 @@ class Session:
         intake: Intake,
         link: Link,
         *,
+        address: str,
         is_it: Callable[[Seen], bool],
         on_started: Callable[[Device], object] = lambda _: None,
     ) -> None:
@@ -46,6 +47,7 @@ class Session:
         self._device = device
         self._intake = intake
         self._link = link
+        self._address = address
         self._is_it = is_it
         self._on_started = on_started
         self._has_streamed = False
@@ -81,6 +83,7 @@ class Session:
     async def _attempt(self, stop: asyncio.Event) -> str:
         """One connection from searching to its end; gives why it ended."""
         try:
+            await self._radio.release(self._address)
             seen = await self._radio.find(self._is_it)
             self._intake.rssi_dbm = seen.rssi_dbm
             self._to(LinkState.CONNECTING)
