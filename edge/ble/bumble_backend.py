@@ -11,6 +11,7 @@ Errors leave as bleak's.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 from bleak.uuids import normalize_uuid_str
 
-from edge.ble.bumble_host import HciHost, open_host
+from edge.ble.bumble_host import HciHost, open_host, whole
 from edge.errors import ConfigError
 
 try:
@@ -40,6 +41,7 @@ try:
 except ImportError as missing:
     raise ConfigError("an HCI transport needs bumble: pip install 'frailedge[bumble]'") from missing
 
+_GIVING_UP_S: Final = 2.0
 _ATT_MTU: Final = 517  # what BlueZ asks for too: the longest attribute, and 5 bytes
 _PROPERTIES: Final[tuple[tuple[Characteristic.Properties, CharacteristicPropertyName], ...]] = (
     (Characteristic.Properties.BROADCAST, "broadcast"),
@@ -154,11 +156,12 @@ class BumbleClient(BaseBleakClient):
             stale = device.find_connection_by_bd_addr(address, PhysicalTransport.LE)
             with _as_bleak_error("connecting"):
                 if stale is not None:
-                    await stale.disconnect()
+                    await whole(stale.disconnect())
+                connecting = asyncio.ensure_future(device.connect_le(address, timeout=None))
                 try:
-                    connection = await device.connect_le(address, timeout=self._timeout)
-                except asyncio.CancelledError:
-                    await device.host.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+                    connection = await asyncio.wait_for(asyncio.shield(connecting), self._timeout)
+                except (TimeoutError, asyncio.CancelledError):
+                    await whole(self._give_up(connecting))
                     raise
         self._peer = Peer(connection)
         connection.on(connection.EVENT_DISCONNECTION, self._disconnected)
@@ -172,7 +175,7 @@ class BumbleClient(BaseBleakClient):
         """End the link, if it still stands."""
         if self._peer is not None:
             with _as_bleak_error("disconnecting"):
-                await self._peer.connection.disconnect()
+                await whole(self._peer.connection.disconnect())
 
     async def pair(self, *_args: Any, **_kwargs: Any) -> None:
         """Raise `BleakError`: no sensor here needs it."""
@@ -188,7 +191,7 @@ class BumbleClient(BaseBleakClient):
         """Read a value; never from a cache, whatever ``use_cached`` says."""
         del use_cached
         peer = self._connected_peer()
-        with _as_bleak_error("reading", peer.connection):
+        with _as_bleak_error("reading"):
             return bytearray(await peer.read_value(characteristic.obj))
 
     async def read_gatt_descriptor(
@@ -197,19 +200,19 @@ class BumbleClient(BaseBleakClient):
         """Read a descriptor's value."""
         del use_cached
         peer = self._connected_peer()
-        with _as_bleak_error("reading", peer.connection):
+        with _as_bleak_error("reading"):
             return bytearray(await peer.read_value(descriptor.obj))
 
     async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: SizedBuffer, response: bool) -> None:
         """Write a value, and wait for the response where one is wanted."""
         peer = self._connected_peer()
-        with _as_bleak_error("writing", peer.connection):
+        with _as_bleak_error("writing"):
             await peer.write_value(characteristic.obj, bytes(data), with_response=response)
 
     async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:
         """Write a descriptor's value."""
         peer = self._connected_peer()
-        with _as_bleak_error("writing", peer.connection):
+        with _as_bleak_error("writing"):
             await peer.write_value(descriptor.obj, bytes(data), with_response=True)
 
     async def start_notify(
@@ -222,7 +225,7 @@ class BumbleClient(BaseBleakClient):
             callback(bytearray(value))
 
         self._subscribers[characteristic.handle] = subscriber
-        with _as_bleak_error("subscribing", peer.connection):
+        with _as_bleak_error("subscribing"):
             await peer.subscribe(characteristic.obj, subscriber)
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
@@ -230,8 +233,15 @@ class BumbleClient(BaseBleakClient):
         peer = self._connected_peer()
         subscriber = self._subscribers.pop(characteristic.handle, None)
         if subscriber is not None:
-            with _as_bleak_error("unsubscribing", peer.connection):
+            with _as_bleak_error("unsubscribing"):
                 await peer.unsubscribe(characteristic.obj, subscriber)
+
+    async def _give_up(self, connecting: "asyncio.Future[Connection]") -> None:
+        with contextlib.suppress(BaseBumbleError):  # where it has just succeeded there is nothing to cancel
+            await self.host.device.host.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+        await asyncio.wait({connecting}, timeout=_GIVING_UP_S)
+        if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
+            await connecting.result().disconnect()
 
     def _connected_peer(self) -> Peer:
         if self._peer is None:
@@ -246,7 +256,7 @@ class BumbleClient(BaseBleakClient):
 
     async def _discover(self, peer: Peer) -> BleakGATTServiceCollection:
         connection = peer.connection
-        with _as_bleak_error("discovering its services", connection):
+        with _as_bleak_error("discovering its services"):
             try:
                 await peer.request_mtu(_ATT_MTU)
             except att.ATT_Error as error:
@@ -317,8 +327,8 @@ def _advertised(advertisement: Advertisement) -> AdvertisementData:
 
 
 @contextmanager
-def _as_bleak_error(doing: str, connection: Connection | None = None) -> Iterator[None]:
-    """Raise bumble's exceptions as bleak's; the loss of ``connection`` too, for which bumble cancels what waits."""
+def _as_bleak_error(doing: str) -> Iterator[None]:
+    """Raise bumble's exceptions as bleak's; the loss of the link too, at which bumble cancels what waits for it."""
     task = asyncio.current_task()
     try:
         yield
@@ -329,7 +339,6 @@ def _as_bleak_error(doing: str, connection: Connection | None = None) -> Iterato
     except BaseBumbleError as error:
         raise BleakError(f"failed while {doing}: {error}") from error
     except asyncio.CancelledError as error:
-        is_gone = connection is not None and connection.handle not in connection.device.connections
-        if is_gone and task is not None and not task.cancelling():
+        if task is not None and not task.cancelling():
             raise BleakError(f"disconnected while {doing}") from error
         raise

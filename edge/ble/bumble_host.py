@@ -6,9 +6,9 @@ with what answers there is one line. Only the three ``bumble_…`` files of this
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from edge.errors import ConfigError, RadioError
 
@@ -27,7 +27,25 @@ Listener = Callable[[Advertisement], None]
 
 # A controller answers a reset within milliseconds, a dongle that has to be claimed first within a second.
 _OPENING_S: Final = 10.0
+_SETTLING_S: Final = 2.0
 _WITHOUT_SPEC: Final = frozenset({"pty", "vhci", "hci-socket", "android-emulator", "android-netsim"})
+
+T = TypeVar("T")
+
+
+async def whole(commands: Coroutine[Any, Any, T]) -> T:
+    """Carry out HCI commands to their end, also where who waits for them is cancelled meanwhile.
+
+    Left alone, bumble would take the late answer to a cancelled command for the answer to the next one.
+    """
+    task = asyncio.ensure_future(commands)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_SETTLING_S)
+        if task.done() and not task.cancelled():
+            task.exception()  # nobody is there any more to be told
+        raise
 
 
 class HciHost:
@@ -52,7 +70,7 @@ class HciHost:
         Raises bumble's errors.
         """
         if not self._listeners:
-            await self.device.start_scanning(active=is_active)
+            await whole(self.device.start_scanning(active=is_active))
         self._listeners.append(listener)
 
     async def listen_no_more(self, listener: Listener) -> None:
@@ -60,7 +78,7 @@ class HciHost:
         if listener in self._listeners:
             self._listeners.remove(listener)
             if not self._listeners and not self.lost.done():
-                await self.device.stop_scanning()
+                await whole(self.device.stop_scanning())
 
     def _seen(self, advertisement: Advertisement) -> None:
         self.addresses[advertisement.address.to_string(False)] = advertisement.address

@@ -6,6 +6,7 @@ is counted: nothing waits without bound.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import time
@@ -16,7 +17,7 @@ from typing import Final
 
 from bleak.uuids import normalize_uuid_16
 
-from edge.ble.bumble_host import HciHost
+from edge.ble.bumble_host import HciHost, whole
 from edge.errors import ConfigError, RadioError
 from firmware_bridge.peripheral import Characteristic, Notification, Peripheral
 
@@ -156,6 +157,7 @@ class BumblePeripheral:
         self._begin_ns = time.monotonic_ns()
         self._n_sent_seen = 0
         self._link: _Link | None = None
+        self._is_advertising = False
         self._silence_s = self._disconnect_s = float("inf")
         self._silent_until_s: float | None = None
         self._characteristics: dict[str, gatt.Characteristic[bytes]] = {}
@@ -183,16 +185,11 @@ class BumblePeripheral:
         device = self._host.device
         device.on(device.EVENT_CONNECTION, self._connected)
         try:
-            await device.start_advertising(
-                auto_restart=True,
-                advertising_data=self.advertisement.data,
-                scan_response_data=self.advertisement.scan_response,
-                advertising_interval_min=_ADVERT_INTERVAL_MS,
-                advertising_interval_max=_ADVERT_INTERVAL_MS,
-            )
             while not self._host.lost.done():
                 is_behind = self._advance()
                 await self._misbehave()
+                if self._link is None and not self._is_advertising:
+                    await self._advertise()
                 await asyncio.sleep(0 if is_behind else _TICK_S)
             raise RadioError(f"{self._host.transport}: the controller is gone; plug it in again and start anew")
         finally:
@@ -200,11 +197,24 @@ class BumblePeripheral:
             if not self._host.lost.done():
                 await self._goodbye()
 
+    async def _advertise(self) -> None:
+        self._is_advertising = True
+        await whole(
+            self._host.device.start_advertising(
+                advertising_data=self.advertisement.data,
+                scan_response_data=self.advertisement.scan_response,
+                advertising_interval_min=_ADVERT_INTERVAL_MS,
+                advertising_interval_max=_ADVERT_INTERVAL_MS,
+            )
+        )
+
     async def _goodbye(self) -> None:
-        async with asyncio.timeout(_GOODBYE_S):
-            if self._link is not None:
-                await self._link.connection.disconnect()
-            await self._host.device.stop_advertising()
+        # A controller that answers no more keeps nobody: the transport is closed next.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                if self._link is not None:
+                    await self._link.break_off()
+                await whole(self._host.device.stop_advertising())
 
     def _characteristic(self, found: Characteristic) -> gatt.Characteristic[bytes]:
         uuid = found.uuid
@@ -240,6 +250,7 @@ class BumblePeripheral:
 
     def _connected(self, connection: Connection) -> None:
         self._counts.connections += 1
+        self._is_advertising = False
         link = self._link = _Link(connection, self._characteristics)
         connection.on(connection.EVENT_DISCONNECTION, lambda _reason: self._disconnected(link))
         now_s = time.monotonic()
@@ -271,7 +282,7 @@ class BumblePeripheral:
         if now_s >= self._disconnect_s:
             self._disconnect_s = float("inf")
             self._counts.disconnects_made += 1
-            await self._link.connection.disconnect()
+            await self._link.break_off()
 
     def _advance(self) -> bool:
         """Take what is due by now; whether there may be more."""
@@ -316,6 +327,11 @@ class _Link:
         """Send no more."""
         self._sending.cancel()
 
+    async def break_off(self) -> None:
+        """End the connection, if the other side has not."""
+        with contextlib.suppress(core.BaseBumbleError):  # the controller knows it no more
+            await whole(self.connection.disconnect())
+
     async def _send(self) -> None:
         device = self.connection.device
         while True:
@@ -326,7 +342,7 @@ class _Link:
                     await device.indicate_subscriber(self.connection, characteristic, data)
                 except TimeoutError:
                     # After 30 s without its confirmation nothing more may be sent: the specification ends such a link.
-                    await self.connection.disconnect()
+                    await self.break_off()
                     return
             else:
                 await device.notify_subscriber(self.connection, characteristic, data)

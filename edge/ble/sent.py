@@ -1,8 +1,9 @@
 """What a virtual sensor sent, as a receiver without losses would have it: notifications enter, a CSV file leaves.
 
 Beside the file stands the description with which ``frailedge replay FILE --sensor FILE.toml`` reads the very same
-samples. Samples are decoded by the sensor's own `Device`, which is started against a twin of the virtual sensor: the
-bytes on the air are all it sees. Nothing is written while a notification is taken, so a slow disk holds up no radio.
+samples; times are the sensor's own, counted from the first sample on. Samples are decoded by the sensor's own `Device`,
+which is started against a twin of the virtual sensor: the bytes on the air are all it sees. Nothing is written while a
+notification is taken, so a slow disk holds up no radio.
 """
 
 from pathlib import Path
@@ -33,6 +34,8 @@ class SentSamples:
         self._twin = twin
         self._data_uuids: frozenset[str] = frozenset()
         self._rows: list[str] = []
+        # Counted from here: a clock that counts from a year on has more digits than a reader of numbers keeps.
+        self._begin_ns: int | None = None
         if self.sensor_path == path:
             raise ConfigError(f"{path}: its description would take the same name; name a file that ends in .csv")
         self.linked(0)
@@ -51,9 +54,12 @@ class SentSamples:
 
     def __exit__(self, *_exception: object) -> None:
         try:
-            self._file.close()
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+            self.write_out()
+        finally:
+            try:
+                self._file.close()
+            except OSError as error:
+                raise _unwritable(self.path, error) from error
 
     def linked(self, now_us: int) -> None:
         """A central came, at this device time: what it will say to the sensor is said to the twin."""
@@ -69,7 +75,9 @@ class SentSamples:
         for event in self._device.feed(uuid, data, ready_us * 1000):
             if isinstance(event, Block):
                 self.n_samples += len(event.samples)
-                for time_ns, sample in zip(event.device_time_ns, event.samples, strict=True):
+                if self._begin_ns is None:
+                    self._begin_ns = int(event.device_time_ns[0])
+                for time_ns, sample in zip(event.device_time_ns - self._begin_ns, event.samples, strict=True):
                     self._rows.append(",".join((str(time_ns), *map(shortest, sample))))
 
     def write_out(self) -> None:

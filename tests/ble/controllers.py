@@ -19,18 +19,22 @@ from bumble.transport.common import StreamPacketSink, StreamPacketSource
 class _Host(StreamPacketSource):
     """One TCP connection with its controller."""
 
-    def __init__(self, link: LocalLink) -> None:
+    def __init__(self, link: LocalLink, transports: set[asyncio.WriteTransport]) -> None:
         super().__init__()
         self._link = link
+        self._transports = transports
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        self._transports.add(transport)
         self._controller = Controller(
             "virtual", host_source=self, host_sink=StreamPacketSink(transport), link=self._link
         )
 
     def connection_lost(self, _error: Exception | None) -> None:
         controller = self._controller
+        self._transports.discard(self._transport)
         controller.le_legacy_advertiser.stop()
         for advertising_set in controller.advertising_sets.values():
             advertising_set.stop()
@@ -42,11 +46,16 @@ class _Host(StreamPacketSource):
 
 @contextlib.asynccontextmanager
 async def virtual_air() -> AsyncIterator[str]:
-    """Serve controllers; gives the name of the transport that hosts open."""
+    """Serve controllers; gives the name of the transport that hosts open. At the end all of them are gone."""
+    transports: set[asyncio.WriteTransport] = set()
     link = LocalLink()  # type: ignore[no-untyped-call]
-    server = await asyncio.get_running_loop().create_server(lambda: _Host(link), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: _Host(link, transports), "127.0.0.1", 0)
     async with server:
-        yield f"tcp-client:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield f"tcp-client:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            for transport in tuple(transports):
+                transport.abort()
 
 
 async def _main() -> None:
