@@ -95,10 +95,10 @@ class VirtualRun:
     def _status(self, served: BumblePeripheral) -> str:
         counts, told = self._peripheral.counts, self._told
         self._told = replace(counts)
-        link = "connected" if served.is_connected else "advertising"
-        flow = "streaming" if counts.samples_sent > told.samples_sent else "not streaming"
+        is_streaming = served.is_connected and counts.samples_sent > told.samples_sent
+        link = "streaming" if is_streaming else "connected" if served.is_connected else "advertising"
         return (
-            f"{time.monotonic() - self._begin_s:6.0f} s  {link}, {flow}  sent {counts.samples_sent:,}  "
+            f"{time.monotonic() - self._begin_s:6.0f} s  {link}  sent {counts.samples_sent:,}  "
             f"dropped {counts.samples_dropped:,}  spoilt {counts.samples_spoilt:,}"
         )
 

@@ -8,30 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import numpy as np
 import pytest
-from bleak import BleakClient, BleakScanner
-from bleak.backends.characteristic import BleakGATTCharacteristic
-from bleak.backends.device import BLEDevice
-from bleak.backends.scanner import AdvertisementData
+from bleak import BleakClient
 from bleak.exc import BleakError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.ble.bumble_backend import Backend, open_backend
+from edge.ble.bumble_backend import open_backend
 from edge.ble.bumble_host import HciHost, open_host
 from edge.ble.bumble_peripheral import ADVERT_BYTES, BumblePeripheral, LinkFaults, advertisement, static_address
 from edge.errors import ConfigError, RadioError
 from firmware_bridge.channels import Samples
-from firmware_bridge.device import (
-    BATTERY_LEVEL_UUID,
-    Ask,
-    Device,
-    DeviceKind,
-    Pause,
-    Read,
-    Subscribe,
-    Talk,
-    Write,
-)
+from firmware_bridge.device import BATTERY_LEVEL_UUID, Device, DeviceKind
 from firmware_bridge.events import Block, Gap
 from firmware_bridge.kinds import KINDS, PERIPHERALS
 from firmware_bridge.packet_v1 import (
@@ -48,6 +35,7 @@ from firmware_bridge.packet_v1 import (
 )
 from firmware_bridge.peripheral import Notification, Peripheral
 from firmware_bridge.peripherals.v1 import PeripheralV1
+from tests.ble.bumble_central import Central, find
 from tests.ble.controllers import virtual_air
 
 PATIENCE_S = 20.0
@@ -81,64 +69,6 @@ async def on_air(
         sensor.running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sensor.running
-
-
-async def find(backend: Backend, name: str) -> tuple[BLEDevice, AdvertisementData]:
-    """Scan until a name is seen."""
-    found: asyncio.Future[tuple[BLEDevice, AdvertisementData]] = asyncio.get_running_loop().create_future()
-
-    def seen(device: BLEDevice, data: AdvertisementData) -> None:
-        if data.local_name == name and not found.done():
-            found.set_result((device, data))
-
-    async with BleakScanner(seen, backend=backend.scanner):
-        return await found
-
-
-class Central:
-    """A connected client, with what came by characteristic."""
-
-    def __init__(self, backend: Backend, device: BLEDevice) -> None:
-        self.lost = asyncio.Event()
-        self.client = BleakClient(device, lambda _: self.lost.set(), backend=backend.client)
-        self.came: asyncio.Queue[Notification] = asyncio.Queue()
-        self.answers: asyncio.Queue[Notification] = asyncio.Queue()
-        self._asked = ""
-
-    async def subscribe(self, uuid: str, queue: asyncio.Queue[Notification]) -> None:
-        def received(_: BleakGATTCharacteristic, data: bytearray) -> None:
-            is_answer, self._asked = self._asked == uuid, "" if self._asked == uuid else self._asked
-            (self.answers if is_answer else queue).put_nowait((uuid, bytes(data)))
-
-        await self.client.start_notify(uuid, received)
-
-    async def carry_out(self, talk: Talk) -> None:
-        """A talk, step by step, as an app would."""
-        answer: bytes | None = None
-        while True:
-            try:
-                step = next(talk) if answer is None else talk.send(answer)
-            except StopIteration:
-                return
-            answer = b""
-            match step:
-                case Read():
-                    if self.client.services.get_characteristic(step.uuid) is not None or not step.is_optional:
-                        answer = bytes(await self.client.read_gatt_char(step.uuid))
-                case Write():
-                    await self.client.write_gatt_char(step.uuid, step.data, response=step.with_response)
-                case Subscribe():
-                    await self.subscribe(step.uuid, self.came if step.is_data else self.answers)
-                case Ask():
-                    self._asked = step.reply_uuid
-                    await self.client.write_gatt_char(step.uuid, step.data, response=step.with_response)
-                    uuid, answer = await self.answers.get()
-                    assert uuid == step.reply_uuid
-                case Pause():
-                    pass
-
-    async def take(self, n_notifications: int) -> list[Notification]:
-        return [await self.came.get() for _ in range(n_notifications)]
 
 
 def run(scene: Callable[[str], Coroutine[None, None, None]]) -> None:
@@ -244,6 +174,27 @@ def test_after_a_loss_the_sensor_advertises_again_and_what_was_missed_is_counted
             assert n_lost > 0
             first = DataPacket.from_bytes(sensor.sent[0][1]).first_sample_index
             assert n_came + n_lost == next_index - first
+            assert sensor.served.counts.connections == 2
+
+    run(scene)
+
+
+def test_a_central_that_dies_without_a_goodbye_leaves_the_sensor_free_for_the_next() -> None:
+    async def scene(transport: str) -> None:
+        async with on_air(transport, v1()) as sensor:
+            async with open_backend(transport) as backend:
+                dying = Central(backend, (await find(backend, "FE-test"))[0])
+                await dying.client.connect()
+                await dying.carry_out(KINDS[0].make().start(0))
+                await dying.take(1)
+            assert sensor.peripheral.counts.samples_sent > 0
+            async with open_backend(transport) as backend:
+                central = Central(backend, (await find(backend, "FE-test"))[0])
+                async with central.client:
+                    n_idle = sensor.peripheral.counts.samples_idle
+                    await central.carry_out(KINDS[0].make().start(0))
+                    await central.take(3)
+            assert n_idle > 0
             assert sensor.served.counts.connections == 2
 
     run(scene)

@@ -27,8 +27,8 @@ from firmware_bridge.kinds import KINDS, PERIPHERALS
 from firmware_bridge.peripheral import rehearse
 from firmware_bridge.peripherals.v1 import PeripheralV1
 from firmware_bridge.virtual_sensor import Faults
+from tests.ble.bumble_central import Central, find
 from tests.ble.controllers import virtual_air
-from tests.ble.test_bumble import Central, find
 from tests.edge.cli.run import assert_refused, frailedge, start
 from tests.full_disk import files_of_at_most
 
