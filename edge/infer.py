@@ -16,7 +16,7 @@ from edge.bundle import Bundle
 from edge.bus import Publisher
 from edge.model import Classifier
 from edge.opening import open_model
-from edge.pipeline import LinkCounts, Pipeline
+from edge.pipeline import LinkCounts, Pipeline, Sink
 from edge.records import LinkState, LinkStatus, Record, decode_record
 from edge.ring import RingReader
 from edge.run_settings import RunSettings, Stop, run_process
@@ -30,7 +30,7 @@ _INGEST_SILENT_S: Final = 3.0  # three of ingestion's statuses missing
 
 
 class Inference:
-    """Turns one sensor's records into messages.
+    """Turns one sensor's records into messages for the ``sink``.
 
     ``is_first_life``: nothing of this ring was read before, so the first `Restart` in it is the sensor's boot and no
     restart.
@@ -42,7 +42,7 @@ class Inference:
         sensor: str,
         bundle: Bundle,
         classifier: Classifier,
-        publisher: Publisher,
+        sink: Sink,
         *,
         is_first_life: bool,
     ) -> None:
@@ -50,7 +50,7 @@ class Inference:
         self._sensor = sensor
         self._bundle = bundle
         self._classifier = classifier
-        self._publisher = publisher
+        self._sink = sink
         self._pipeline: Pipeline | None = None
         self._status: LinkStatus | None = None
         self._published_state: LinkState | None = None
@@ -93,7 +93,7 @@ class Inference:
                 else:
                     self._n_forgotten += 1
             case Gap() as gap:
-                self._publisher.send(
+                self._sink(
                     messages.Gap(
                         sensor=self._sensor,
                         first_sample_index=gap.first_sample_index,
@@ -147,10 +147,10 @@ class Inference:
             rssi_dbm=status.rssi_dbm,
         )
         if self._pipeline is not None:
-            self._publisher.send(self._pipeline.health(link))
+            self._sink(self._pipeline.health(link))
         else:  # still looking for the sensor: nothing is known of its rate, and all counts are 0
             idle = self._make_pipeline(self._bundle.manifest.sample_rate_hz).health(link)
-            self._publisher.send(msgspec.structs.replace(idle, rate_hz=0.0))
+            self._sink(msgspec.structs.replace(idle, rate_hz=0.0))
 
     def finish(self) -> None:
         """Give the windows that the last samples complete."""
@@ -164,7 +164,7 @@ class Inference:
             self._classifier,
             sensor=self._sensor,
             rate_in_hz=rate_hz,
-            sink=self._publisher.send,
+            sink=self._sink,
             model_sha256=self._bundle.variant.sha256,
             signal_decimation=config.publish.signal_decimation,
             coefficients=config.publish.coefficients,
@@ -206,7 +206,7 @@ def infer(settings: RunSettings, stop: Stop) -> None:
             is_first_life = reader.cursor == 0
             streams = {
                 sensor.stream_id: Inference(
-                    settings, sensor.name, bundle, classifier, publisher, is_first_life=is_first_life
+                    settings, sensor.name, bundle, classifier, publisher.send, is_first_life=is_first_life
                 )
                 for sensor in settings.sensors
             }
