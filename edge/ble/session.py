@@ -24,7 +24,6 @@ STOP_WITHIN_S: Final = 0.8
 BATTERY_EVERY_S: Final = 60.0
 WATCH_EVERY_S: Final = 0.25
 _EARLY_NOTIFICATIONS: Final = 512  # between a sensor's first notification and the end of its start: some seconds
-_ANSWERS: Final = 16
 
 
 class Session:
@@ -159,7 +158,8 @@ class _Conversation:
         self._device = device
         self._intake = intake
         self._lost = lost
-        self._answers: dict[str, asyncio.Queue[bytes]] = {}
+        # What the characteristic that is asked says next is its answer, and no data.
+        self._asked: tuple[str, asyncio.Future[bytes]] | None = None
         # What comes before the sensor has said what it sends.
         self._early: deque[tuple[str, bytes, int]] | None = deque(maxlen=_EARLY_NOTIFICATIONS)
 
@@ -196,20 +196,14 @@ class _Conversation:
 
     async def _subscribe(self, step: Subscribe) -> None:
         uuid = step.uuid
-        if not step.is_data:
-            answers = self._answers[uuid] = asyncio.Queue(_ANSWERS)
-
-            def answered(data: bytes) -> None:
-                if answers.full():
-                    answers.get_nowait()  # nobody asked for it
-                answers.put_nowait(data)
-
-            await self._connection.subscribe(uuid, answered)
-            return
 
         def received(data: bytes) -> None:
             received_ns = time.monotonic_ns()
-            if self._early is not None:
+            if self._asked is not None and self._asked[0] == uuid and not self._asked[1].done():
+                self._asked[1].set_result(data)
+            elif not step.is_data:
+                pass  # nobody asked
+            elif self._early is not None:
                 self._early.append((uuid, data, received_ns))
             elif not self._lost.is_set():  # an old connection's echo is not this sensor's word
                 self._take(uuid, data, received_ns)
@@ -221,15 +215,16 @@ class _Conversation:
         self._intake.put(self._device.feed(uuid, data, received_ns))
 
     async def _ask(self, step: Ask) -> bytes:
-        answers = self._answers[step.reply_uuid]
-        while not answers.empty():
-            answers.get_nowait()
-        await self._connection.write(step.uuid, step.data, with_response=step.with_response)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked = (step.reply_uuid, answer)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await answers.get()
+                await self._connection.write(step.uuid, step.data, with_response=step.with_response)
+                return await answer
         except TimeoutError as error:
             raise LinkError(f"no answer to {step.data.hex()} within {ANSWER_WITHIN_S:g} s") from error
+        finally:
+            self._asked = None
 
 
 async def _goodbye(conversation: _Conversation, device: Device) -> None:
