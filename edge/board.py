@@ -139,14 +139,15 @@ def _no_signal(stream: Stream, now_s: float) -> str:
     return f"NO SIGNAL for {now_s - stream.newest_data_s:.1f} s"
 
 
-def _bars(probabilities: dict[str, float]) -> Table:
-    bars = Table.grid(padding=(0, 1))
+def _bars(probabilities: dict[str, float]) -> Text:
+    # A text and no table: rich measures a table within a table again and again, at every drawing.
+    width = max(map(len, probabilities), default=0)
+    lines = []
     for index, (label, probability) in enumerate(probabilities.items()):
-        cells = round(probability * _BAR_CELLS)
-        colour = _COLOURS[index % len(_COLOURS)]
-        bar = Text("█" * cells, style=colour) + Text("·" * (_BAR_CELLS - cells), style="dim")
-        bars.add_row(f"{label:>10}", bar, f"{probability:5.2f}")
-    return bars
+        cells, colour = round(probability * _BAR_CELLS), _COLOURS[index % len(_COLOURS)]
+        full, empty = ("█" * cells, colour), ("·" * (_BAR_CELLS - cells), f"dim {colour}")
+        lines.append(Text.assemble(f"{label:>{max(10, width)}} ", full, empty, f" {probability:5.2f}"))
+    return Text("\n").join(lines)
 
 
 def _panel(name: str, stream: Stream, now_s: float, title: str) -> Panel:
