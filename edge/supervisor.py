@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Final, Self
@@ -30,6 +31,7 @@ _RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _HEALTHY_AFTER_S: Final = 60.0
 _INGEST_ENDS_WITHIN_S: Final = 2.0
 _INFER_ENDS_WITHIN_S: Final = 1.5
+_SAID_WITHIN_S: Final = 1.0  # a process that ended has said all, unless a child of its own holds the pipe
 
 
 class ProcessFailedError(FrailedgeError):
@@ -49,6 +51,7 @@ class Supervisor:
         self._n_recent = dict.fromkeys((INGEST, INFER), 0)
         self.n_restarts = 0
         self._is_ending = False
+        self._said: list[threading.Thread] = []
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -134,15 +137,33 @@ class Supervisor:
         path.touch(mode=0o600)  # it holds where a sensor was found
         path.write_bytes(msgspec.json.encode(settings))
         self._started_s[name] = time.monotonic()
-        self._processes[name] = subprocess.Popen(
-            [sys.executable, "-m", f"edge.{name}", str(path)], pass_fds=(self._doorbell,), start_new_session=True
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"edge.{name}", str(path)],
+            pass_fds=(self._doorbell,),
+            start_new_session=True,
+            stderr=subprocess.PIPE,
         )
+        self._processes[name] = process
+        self._said.append(threading.Thread(target=_pass_on, args=(process,), daemon=True))
+        self._said[-1].start()
 
     def _kill_all(self) -> None:
         for process in self._processes.values():
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        for thread in self._said:
+            thread.join(_SAID_WITHIN_S)
+        self._said.clear()
+
+
+def _pass_on(process: subprocess.Popen[bytes]) -> None:
+    """What a process says on standard error, line by line on ours: straight to a terminal it would tear the view."""
+    assert process.stderr is not None, "it was made with a pipe"
+    with process.stderr:
+        for line in process.stderr:
+            sys.stderr.write(line.decode(errors="replace"))
+            sys.stderr.flush()
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:

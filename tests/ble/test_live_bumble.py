@@ -1,4 +1,4 @@
-"""Every kind of sensor through `frailedge live`, over a real GATT server: it decides as its samples do when replayed."""
+"""Every kind of sensor through `frailedge live`, over a real GATT server: it decides as its samples do replayed."""
 
 import asyncio
 import signal
