@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
-from tests.benchmarks import footprint, replay, ring
+from tests.benchmarks import footprint, live_latency, replay, ring
 
 is_met = replay.main()
 ring.main()
 footprint.main()
+live_latency.main()
 # In a process of its own: TensorFlow, and the runtime that `replay` has loaded here, can't share one.
 trained = subprocess.run([sys.executable, "-m", "tests.benchmarks.input_pipeline"], check=False)
 sys.exit(not is_met or trained.returncode != 0)
