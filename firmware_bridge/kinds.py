@@ -7,12 +7,12 @@ from firmware_bridge.device import DeviceKind
 from firmware_bridge.devices import bluest, metamotion, movella_dot, polar, thingy52, v1, witmotion
 from firmware_bridge.peripheral import Peripheral
 from firmware_bridge.peripherals.bluest import BlueStPeripheral
-from firmware_bridge.peripherals.metamotion import VirtualMetaMotion
+from firmware_bridge.peripherals.metamotion import MetaMotionPeripheral
 from firmware_bridge.peripherals.movella_dot import MovellaDotPeripheral
 from firmware_bridge.peripherals.polar import PolarPeripheral
-from firmware_bridge.peripherals.thingy52 import VirtualThingy52
+from firmware_bridge.peripherals.thingy52 import Thingy52Peripheral
 from firmware_bridge.peripherals.v1 import PeripheralV1
-from firmware_bridge.peripherals.witmotion import VirtualBwt901ble5, VirtualWitMotion
+from firmware_bridge.peripherals.witmotion import Bwt901ble5Peripheral, WitMotionPeripheral
 from firmware_bridge.virtual_sensor import Faults, SampleSource
 
 KINDS: Final[tuple[DeviceKind, ...]] = (
@@ -47,10 +47,10 @@ PERIPHERALS: Final[Mapping[str, PeripheralFactory]] = {
     v1.KIND.key: PeripheralV1,
     movella_dot.KIND.key: MovellaDotPeripheral,
     polar.KIND.key: PolarPeripheral,
-    witmotion.KIND_WT901BLE.key: VirtualWitMotion,
-    witmotion.KIND_BWT901BLE5.key: VirtualBwt901ble5,
-    thingy52.KIND.key: VirtualThingy52,
-    metamotion.KIND.key: VirtualMetaMotion,
+    witmotion.KIND_WT901BLE.key: WitMotionPeripheral,
+    witmotion.KIND_BWT901BLE5.key: Bwt901ble5Peripheral,
+    thingy52.KIND.key: Thingy52Peripheral,
+    metamotion.KIND.key: MetaMotionPeripheral,
     bluest.KIND.key: BlueStPeripheral,
 }
 """By the kind's key."""

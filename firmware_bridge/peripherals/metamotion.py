@@ -54,7 +54,7 @@ class _Module:
         return 100.0 * 2.0 ** ((self.config[0] & 0xF) - 8)
 
 
-class VirtualMetaMotion(SampledPeripheral):
+class MetaMotionPeripheral(SampledPeripheral):
     """One board: a MetaMotion S with its BMI270 where ``is_bmi270``, else one with a BMI160."""
 
     def __init__(

@@ -22,7 +22,7 @@ _DEFAULT: Final = struct.pack("<4HB", 1000, 500, 500, 10, 1)
 _LIMITS: Final = ((100, 5000), (100, 5000), (100, 5000), (5, 200), (0, 1))
 
 
-class VirtualThingy52(SampledPeripheral):
+class Thingy52Peripheral(SampledPeripheral):
     """One Thingy:52; its rate is what was last written to its configuration."""
 
     def __init__(

@@ -23,7 +23,7 @@ _BATTERY_REGISTER: Final = 0x64
 _UNLOCKED_US: Final = 10_000_000
 
 
-class VirtualWitMotion(SampledPeripheral):
+class WitMotionPeripheral(SampledPeripheral):
     """One sensor as it leaves the factory: 10 Hz, without a battery service.
 
     ``frames_per_notification`` are sent at once; ``fastest_code`` is the highest return rate it accepts (8: 50 Hz).
@@ -104,7 +104,7 @@ class VirtualWitMotion(SampledPeripheral):
         )
 
 
-class VirtualBwt901ble5(VirtualWitMotion):
+class Bwt901ble5Peripheral(WitMotionPeripheral):
     """The same under the other kind's name."""
 
     def __init__(

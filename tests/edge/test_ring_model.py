@@ -75,4 +75,4 @@ class RingAgainstModel(RuleBasedStateMachine):
 
 
 TestRingAgainstModel = RingAgainstModel.TestCase
-TestRingAgainstModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestRingAgainstModel.settings = settings(max_examples=100, stateful_step_count=40)

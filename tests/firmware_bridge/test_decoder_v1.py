@@ -179,7 +179,7 @@ Fate = st.sampled_from(["kept", "kept", "kept", "dropped", "twice", "thrice", "l
     rate_error=st.floats(-0.08, 0.08),
     data_seed=st.integers(0, 999),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_received_and_lost_samples_are_those_taken_and_nothing_is_made_up(
     fates: list[tuple[str, int]], n_samples: int, seq: int, index: int, t_us: int, rate_error: float, data_seed: int
 ) -> None:

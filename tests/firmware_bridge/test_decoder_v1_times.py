@@ -30,7 +30,7 @@ def test_a_rate_beyond_belief_is_not_used() -> None:
     n_samples=st.integers(1, 19),
     rate_error=st.floats(-0.15, 0.15),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_device_time_rises_strictly_and_stays_with_a_clock_that_jitters(
     jitter_us: list[int], n_samples: int, rate_error: float
 ) -> None:

@@ -65,7 +65,7 @@ def test_the_first_notification_has_the_bytes_of_the_layout_table() -> None:
     index=st.integers(2**32 - 400, 2**32 - 1),
     t_us=st.integers(2**32 - 4_000_000, 2**32 - 1),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_decoder_gives_back_the_quantised_samples_of_an_undisturbed_sensor(
     n_samples: int, cuts: list[int], per_packet: int, rate_error: float, packet_seq: int, index: int, t_us: int
 ) -> None:
@@ -106,7 +106,7 @@ def test_quantising_rounds_to_the_nearest_count_and_saturates() -> None:
     reorder=st.sampled_from([0.0, 0.2]),
     seed=st.integers(0, 10_000),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_received_and_lost_samples_are_those_the_sensor_took(
     queue_drop: float, radio_drop: float, burst_packets: int, spoil: float, repeat: float, reorder: float, seed: int
 ) -> None:

@@ -84,7 +84,7 @@ def rotations(yaw_pitch_roll: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array(matrices)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(gaits, st.integers(0, 1000), st.sampled_from([0.0, 0.8, -1.0]))
 def test_acceleration_integrated_twice_gives_back_the_path(gait: GaitParameters, seed: int, turn_rad: float) -> None:
     stride, motion = motion_of(gait, seed, turn_rad)
@@ -96,7 +96,7 @@ def test_acceleration_integrated_twice_gives_back_the_path(gait: GaitParameters,
     assert np.abs(path - (motion.position_m[1:] - motion.position_m[0])).max() < 0.01
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(gaits, st.integers(0, 1000), st.sampled_from([0.0, 0.8]))
 def test_angular_rate_integrated_gives_back_the_attitude(gait: GaitParameters, seed: int, turn_rad: float) -> None:
     stride, motion = motion_of(gait, seed, turn_rad)
@@ -111,7 +111,7 @@ def test_angular_rate_integrated_gives_back_the_attitude(gait: GaitParameters, s
     assert np.abs(attitude - truth[-1]).max() < 0.01
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(gaits, st.integers(0, 1000))
 def test_a_stride_has_the_drawn_length_clearance_and_pitch(gait: GaitParameters, seed: int) -> None:
     person = Person(np.random.default_rng(seed), np.random.default_rng(seed))
@@ -129,7 +129,7 @@ def test_a_stride_has_the_drawn_length_clearance_and_pitch(gait: GaitParameters,
     assert stride.start_s < stride.heel_off_s < stride.toe_off_s < stride.heel_strike_s < stride.end_s
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(gaits, st.integers(0, 1000), st.floats(40, 500))
 def test_every_gait_of_the_register_s_range_stays_physical(gait: GaitParameters, seed: int, rate_hz: float) -> None:
     samples = walk(gait, duration_s=15, rate_hz=rate_hz, seed=seed)
@@ -225,7 +225,7 @@ def test_strides_follow_each_other_without_a_gap() -> None:
     assert strides[-1].end_s >= 200
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(gaits, st.integers(0, 1000), st.sampled_from([0.0, 0.8]))
 def test_every_stride_begins_and_ends_at_rest_so_that_strides_join(
     gait: GaitParameters, seed: int, turn: float
@@ -240,7 +240,7 @@ def test_every_stride_begins_and_ends_at_rest_so_that_strides_join(
     assert np.abs(motion.yaw_pitch_roll_rad - [[0, 0, 0], [turn, 0, 0]]).max() < 1e-9
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=12), st.integers(0, 100))
 def test_the_size_of_the_calls_changes_nothing(sizes: list[int], seed: int) -> None:
     whole = Walker(FRAIL, rate_hz=104, seed=seed).advance(sum(sizes))

@@ -36,7 +36,7 @@ def test_nothing_asked_is_nothing_changed() -> None:
 
 
 @given(seed=st.integers(0, 1000), rotation_deg=st.floats(0.1, 45))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_mounting_turns_both_sensors_alike_and_keeps_lengths_and_the_angle_between_them(
     seed: int, rotation_deg: float
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_stretch_keeps_the_angle_and_the_way_and_leaves_gravity(factor: float)
 
 
 @given(tilt=st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda v: np.linalg.norm(v) > 0.1), factor=st.floats(0.6, 1.7))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_foot_at_rest_feels_gravity_at_any_speed(tilt: tuple[float, float, float], factor: float) -> None:
     rest = np.zeros((1, WINDOW + 100, 6), np.float32)
     rest[..., ACC] = STANDARD_GRAVITY_M_S2 * np.array(tilt) / np.linalg.norm(tilt)

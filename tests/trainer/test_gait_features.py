@@ -67,7 +67,7 @@ def test_a_foot_that_lies_still_has_no_rhythm_and_no_figure_is_invented(n_sample
     assert figures["acc_x_rms"] == pytest.approx(level, rel=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 400), st.sampled_from([1e-6, 1.0, 300.0]), st.integers(1, 3))
 def test_no_signal_is_too_odd_for_figures(seed: int, n_samples: int, size: float, n_pieces: int) -> None:
     generator = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ def test_a_class_without_windows_cannot_be_learned() -> None:
 @given(
     people=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), min_size=1, max_size=12), seed=st.integers(0, 9)
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_classes_then_people_then_windows_are_drawn_alike(people: list[tuple[int, int]], seed: int) -> None:
     """Each person is a label and a number of windows, in any order, some labels perhaps with nobody."""
     rows = [(label, f"p{index}") for index, (label, n_windows) in enumerate(people) for _ in range(n_windows)]

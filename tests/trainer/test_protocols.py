@@ -19,7 +19,7 @@ def store() -> WindowStore:
     return made_store(30)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), n_folds=st.integers(2, 5))
 def test_folds_by_person_test_everybody_once_and_never_who_was_trained_on(seed: int, n_folds: int) -> None:
     store = made_store(30)

@@ -73,7 +73,7 @@ def test_the_interval_is_as_wide_as_statistics_say() -> None:
     assert (found.upper - found.lower) / 2 == pytest.approx(half, rel=0.1)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), right=st.floats(0, 1))
 def test_order_changes_nothing_and_every_interval_holds_its_value(seed: int, right: float) -> None:
     results = made_results("network", right=right, n_people=18, seeds=(seed, seed + 1), n_folds=2, per_person=3)

@@ -53,7 +53,7 @@ def assert_same(left: list[Window], right: list[Window]) -> None:
         assert a.coefficients.tobytes() == b.coefficients.tobytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rate_hz=st.sampled_from([50.0, 100.0, 104.0, 128.0, 204.8, 398.0, 500.0]),
     seed=st.integers(0, 2**16),
@@ -86,7 +86,7 @@ def test_one_sample_at_a_time_gives_what_the_batch_gives() -> None:
     assert_same(stream + path.finish(), windows_of(time_ns, samples, rate_in_hz=104.0, spec=spec()))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(lengths=st.lists(st.integers(1, 700), min_size=1, max_size=5), seed=st.integers(0, 100))
 def test_each_stretch_gives_a_window_every_fifty_samples_once_it_has_two_hundred(lengths: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)

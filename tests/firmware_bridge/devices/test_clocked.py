@@ -27,7 +27,7 @@ def running(n_packets: int = 3, wrap_ns: int | None = None) -> ClockedCounter:
     return counter
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rate_error=st.floats(-0.03, 0.03),
     first_stamp_ns=st.integers(0, WRAP_NS - S),
@@ -136,7 +136,7 @@ def test_a_link_that_stalls_and_catches_up_loses_nothing() -> None:
     assert [placed(counter.place(1, n * PERIOD_NS, 40 * S)).n_missing for n in range(101, 4001)] == [0] * 3900
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     packets=st.lists(
         st.tuples(st.integers(1, 40), st.integers(0, WRAP_NS - 1), st.integers(0, 10**14), st.booleans()), max_size=20

@@ -139,7 +139,7 @@ def test_every_type_of_number_is_read_at_its_place(kind: str) -> None:
     seed=st.integers(0, 2**32 - 1),
     outages_s=st.lists(st.tuples(st.floats(0.5, 3), st.floats(0, 20)), min_size=1, max_size=3),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_received_and_lost_are_all_that_was_taken_over_any_outages(
     description: Description,
     drop: float,
@@ -265,7 +265,7 @@ def test_floating_point_values_that_cannot_be_are_corrupt_packets(value: float) 
 
 
 @given(stamps_s=st.lists(st.floats(), min_size=1, max_size=8), is_counted=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_clock_raises_or_makes_time_run_backwards_without_a_restart(stamps_s: list[float], is_counted: bool) -> None:
     device = DescribedDevice(replace(FLOATS, counter=Counter(Number("u8", 15))) if is_counted else FLOATS)
     end_ns = None
@@ -291,7 +291,7 @@ def test_a_clock_that_begins_anew_beside_a_counter_that_goes_on_does_not_hold_ti
 
 @pytest.mark.parametrize("description", EVERY.values(), ids=EVERY)
 @given(data=st.lists(st.one_of(st.binary(max_size=60), st.binary(min_size=54, max_size=54)), max_size=6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_bytes_raise(description: Description, data: list[bytes]) -> None:
     device = DescribedDevice(description)
     for number, packet in enumerate(data):

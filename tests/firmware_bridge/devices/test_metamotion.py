@@ -19,7 +19,7 @@ from firmware_bridge.devices.metamotion import (
 )
 from firmware_bridge.events import Block, CorruptPacket, Event, Gap
 from firmware_bridge.peripheral import rehearse
-from firmware_bridge.peripherals.metamotion import VirtualMetaMotion
+from firmware_bridge.peripherals.metamotion import MetaMotionPeripheral
 from firmware_bridge.virtual_sensor import Faults
 
 G = STANDARD_GRAVITY_M_S2
@@ -43,14 +43,14 @@ def noise(n_samples: int) -> Samples:
 
 def started(
     samples: Samples, faults: Faults | None = None, is_bmi270: bool = False
-) -> tuple[MetaMotion, VirtualMetaMotion]:
-    sensor = VirtualMetaMotion(lambda _rate_hz: [samples], faults=faults, is_bmi270=is_bmi270)
+) -> tuple[MetaMotion, MetaMotionPeripheral]:
+    sensor = MetaMotionPeripheral(lambda _rate_hz: [samples], faults=faults, is_bmi270=is_bmi270)
     device = MetaMotion()
     rehearse(device.start(0), sensor)
     return device, sensor
 
 
-def decode(device: MetaMotion, sensor: VirtualMetaMotion, until_us: int = FOREVER_US) -> list[Event]:
+def decode(device: MetaMotion, sensor: MetaMotionPeripheral, until_us: int = FOREVER_US) -> list[Event]:
     return [e for t_us, (uuid, data) in sensor.notifications(until_us) for e in device.feed(uuid, data, t_us * 1000)]
 
 
@@ -93,7 +93,7 @@ def test_the_data_of_the_sdks_tests_are_decoded_in_our_ranges() -> None:
 @pytest.mark.parametrize(("is_bmi270", "range_and_rate", "data"), [(False, "280c", "1305"), (True, "a803", "1304")])
 def test_starting_writes_the_commands_of_the_sdks_tests(is_bmi270: bool, range_and_rate: str, data: str) -> None:
     """``test_set_range``: 0303 280c is ±16 g at 100 Hz of a BMI160, 0303 a803 of a BMI270."""
-    sensor, device = VirtualMetaMotion(lambda _rate_hz: [], is_bmi270=is_bmi270), MetaMotion()
+    sensor, device = MetaMotionPeripheral(lambda _rate_hz: [], is_bmi270=is_bmi270), MetaMotion()
 
     def writes(*commands: str) -> list[Write]:
         return [Write(COMMAND_UUID, bytes.fromhex(command)) for command in commands]
@@ -116,7 +116,7 @@ def test_starting_writes_the_commands_of_the_sdks_tests(is_bmi270: bool, range_a
 )
 def test_the_virtual_boards_answer_as_the_boards_of_the_sdks_tests(is_bmi270: bool, answers: tuple[str, str]) -> None:
     """``common.py``: ``metawear_rg_services`` and ``metawear_motion_s_services``."""
-    sensor = VirtualMetaMotion(lambda _rate_hz: [], is_bmi270=is_bmi270)
+    sensor = MetaMotionPeripheral(lambda _rate_hz: [], is_bmi270=is_bmi270)
     for question, answer in zip(("0380", "1380"), answers, strict=True):
         assert sensor.write(COMMAND_UUID, bytes.fromhex(question), 0) == [(NOTIFY_UUID, bytes.fromhex(answer))]
 
@@ -131,7 +131,7 @@ def test_the_virtual_sensor_sends_the_bytes_of_the_sdks_tests() -> None:
 
 
 def test_a_board_without_gyroscope_is_refused_with_the_reason() -> None:
-    sensor = VirtualMetaMotion(lambda _rate_hz: [], has_gyroscope=False)
+    sensor = MetaMotionPeripheral(lambda _rate_hz: [], has_gyroscope=False)
     with pytest.raises(DeviceError, match="no gyroscope: use a MetaMotion"):
         rehearse(MetaMotion().start(0), sensor)
 
@@ -300,7 +300,7 @@ def test_no_command_breaks_the_virtual_sensor(commands: list[bytes]) -> None:
 
 
 def test_it_is_known_by_its_service_or_its_first_name() -> None:
-    sensor = VirtualMetaMotion(lambda _rate_hz: [])
+    sensor = MetaMotionPeripheral(lambda _rate_hz: [])
     assert KIND.fits(Advert(sensor.name, frozenset(sensor.advertised_uuids)))
     assert KIND.fits(Advert("MetaWear"))
     assert KIND.fits(Advert("left foot", frozenset({"326a9000-85cb-9195-d9dd-464cfbbae75a"})))

@@ -132,7 +132,7 @@ def test_every_sample_of_the_virtual_sensor_arrives_as_it_was() -> None:
     assert [int(block.device_time_ns[0]) for block in received] == [round(n * 1e6 / 60) * 1000 for n in range(300)]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 999), burst=st.integers(1, 30), first=st.sampled_from([0, 2**32 - 2_000_000]))
 def test_received_and_lost_are_what_was_taken_over_a_wrap_too(seed: int, burst: int, first: int) -> None:
     faults = Faults(radio_drop=0.02, burst_packets=burst, spoil=0.05, repeat=0.1)
@@ -208,7 +208,7 @@ def test_what_is_no_sample_is_a_corrupt_packet(data: bytes, reason: str) -> None
     assert reason in event.reason
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     notifications=st.lists(
         st.one_of(

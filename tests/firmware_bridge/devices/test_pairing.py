@@ -48,7 +48,7 @@ class Feeder:
         return [(event.first_sample_index, event.n_samples) for event in self.events if isinstance(event, Gap)]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     acc_sizes=st.lists(st.integers(5, 60), min_size=20, max_size=20),
     gyr_sizes=st.lists(st.integers(5, 60), min_size=20, max_size=20),

@@ -166,7 +166,7 @@ def test_packets_of_each_kind_may_be_cut_differently() -> None:
     assert len(received(events)) == 34 * 20
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 999), burst=st.integers(1, 5), is_compressed=st.booleans())
 def test_received_and_lost_are_what_was_taken(seed: int, burst: int, is_compressed: bool) -> None:
     faults = Faults(radio_drop=0.05, burst_packets=burst, repeat=0.1)
@@ -244,7 +244,7 @@ def test_saturated_samples_are_marked() -> None:
     assert np.flatnonzero(block.saturated).tolist() == [3, 5]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     notifications=st.lists(
         st.one_of(

@@ -130,7 +130,7 @@ def test_what_is_no_frame_says_why(data: bytes, reason: str) -> None:
         parse_frame(data, SCALES)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), scale=st.sampled_from([0.01, 1, 30, 1000]), is_compressed=st.booleans())
 def test_what_the_virtual_sensor_packs_is_what_is_decoded(seed: int, scale: float, is_compressed: bool) -> None:
     samples = (np.random.default_rng(seed).normal(0, scale, (34, 6))).astype(np.float32)

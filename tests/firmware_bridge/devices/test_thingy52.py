@@ -10,7 +10,7 @@ from firmware_bridge.device import Advert, DeviceError, Read, Subscribe, Write
 from firmware_bridge.devices.thingy52 import CONFIG_UUID, KIND, RAW_UUID, Thingy52
 from firmware_bridge.events import Block, CorruptPacket, Event, Gap
 from firmware_bridge.peripheral import Peripheral, rehearse
-from firmware_bridge.peripherals.thingy52 import VirtualThingy52
+from firmware_bridge.peripherals.thingy52 import Thingy52Peripheral
 from firmware_bridge.virtual_sensor import Faults
 
 G = STANDARD_GRAVITY_M_S2
@@ -27,13 +27,13 @@ def noise(n_samples: int, acc_m_s2: float = 8.0, gyr_rad_s: float = 4.0) -> Samp
     return samples
 
 
-def started(samples: Samples, faults: Faults | None = None) -> tuple[Thingy52, VirtualThingy52]:
-    device, sensor = Thingy52(), VirtualThingy52(lambda _rate_hz: [samples], faults=faults)
+def started(samples: Samples, faults: Faults | None = None) -> tuple[Thingy52, Thingy52Peripheral]:
+    device, sensor = Thingy52(), Thingy52Peripheral(lambda _rate_hz: [samples], faults=faults)
     rehearse(device.start(0), sensor)
     return device, sensor
 
 
-def decode(device: Thingy52, sensor: VirtualThingy52, until_us: int = FOREVER_US) -> list[Event]:
+def decode(device: Thingy52, sensor: Thingy52Peripheral, until_us: int = FOREVER_US) -> list[Event]:
     return [e for t_us, (uuid, data) in sensor.notifications(until_us) for e in device.feed(uuid, data, t_us * 1000)]
 
 
@@ -67,7 +67,7 @@ def test_the_raw_formats_are_6q10_and_11q5() -> None:
 
 
 def test_starting_writes_the_default_configuration_with_100_hz_and_nothing_else() -> None:
-    device, sensor = Thingy52(), VirtualThingy52(lambda _rate_hz: [])
+    device, sensor = Thingy52(), Thingy52Peripheral(lambda _rate_hz: [])
     assert sensor.read(CONFIG_UUID, 0) == CONFIG_10_HZ
     steps = rehearse(device.start(0), sensor)
     assert steps == [Read(CONFIG_UUID), Write(CONFIG_UUID, CONFIG_100_HZ), Subscribe(RAW_UUID)]
@@ -89,7 +89,7 @@ def test_a_configuration_of_another_length_is_refused() -> None:
 
 
 def test_the_virtual_sensor_keeps_its_configuration_where_one_is_out_of_its_limits() -> None:
-    sensor = VirtualThingy52(lambda _rate_hz: [])
+    sensor = Thingy52Peripheral(lambda _rate_hz: [])
     for config in ("6300 f401 f401 6400 01", "e803 f401 f401 c900 01", "e803 f401 f401 6400 02", "e803"):
         sensor.write(CONFIG_UUID, bytes.fromhex(config), 0)
         assert sensor.read(CONFIG_UUID, 0) == CONFIG_10_HZ
@@ -181,7 +181,7 @@ def test_no_bytes_raise_or_make_a_sample_out_of_range(notifications: list[bytes]
 
 
 def test_it_is_known_by_its_configuration_service_under_any_name() -> None:
-    sensor: Peripheral = VirtualThingy52(lambda _rate_hz: [])
+    sensor: Peripheral = Thingy52Peripheral(lambda _rate_hz: [])
     assert KIND.fits(Advert(sensor.name, frozenset(sensor.advertised_uuids)))
     assert KIND.fits(Advert("left foot", frozenset({"ef680100-9b35-4933-9b10-52ffa9740042"})))
     assert not KIND.fits(Advert("Thingy", frozenset({"0000180f-0000-1000-8000-00805f9b34fb"})))

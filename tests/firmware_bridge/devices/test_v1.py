@@ -163,7 +163,7 @@ def test_boots_without_a_packet_in_between_are_told_as_one_restart() -> None:
     seed=st.integers(0, 2**32 - 1),
     outages_ms=st.lists(st.tuples(st.integers(100, 3000), st.integers(0, 20_000)), min_size=1, max_size=4),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_received_and_lost_are_all_that_was_taken_from_the_first_packet_to_the_last_over_any_outages(
     drop: float, burst: int, in_queue: bool, repeat: float, seed: int, outages_ms: list[tuple[int, int]]
 ) -> None:
@@ -254,7 +254,7 @@ def test_bytes_before_the_info_or_of_another_characteristic_are_corrupt_packets(
 
 
 @given(st.binary(max_size=260))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_bytes_raise(data: bytes) -> None:
     device = DeviceV1()
     rehearse(device.start(0), PeripheralV1(noise))

@@ -21,7 +21,7 @@ from firmware_bridge.devices.witmotion import (
 )
 from firmware_bridge.events import Block, CorruptPacket, Event, Gap
 from firmware_bridge.peripheral import rehearse
-from firmware_bridge.peripherals.witmotion import VirtualBwt901ble5, VirtualWitMotion
+from firmware_bridge.peripherals.witmotion import Bwt901ble5Peripheral, WitMotionPeripheral
 from firmware_bridge.virtual_sensor import Faults
 
 G = STANDARD_GRAVITY_M_S2
@@ -46,8 +46,8 @@ def noise(n_samples: int) -> Samples:
 
 def started(
     samples: Samples, faults: Faults | None = None, frames_per_notification: int = 1
-) -> tuple[WitMotion, VirtualWitMotion]:
-    sensor = VirtualWitMotion(
+) -> tuple[WitMotion, WitMotionPeripheral]:
+    sensor = WitMotionPeripheral(
         lambda _rate_hz: [samples], faults=faults, frames_per_notification=frames_per_notification
     )
     device = WitMotion()
@@ -55,7 +55,7 @@ def started(
     return device, sensor
 
 
-def decode(device: WitMotion, sensor: VirtualWitMotion, until_us: int = FOREVER_US) -> list[Event]:
+def decode(device: WitMotion, sensor: WitMotionPeripheral, until_us: int = FOREVER_US) -> list[Event]:
     return [e for t_us, (uuid, data) in sensor.notifications(until_us) for e in device.feed(uuid, data, t_us * 1000)]
 
 
@@ -97,7 +97,7 @@ def test_starting_unlocks_sets_100_hz_saves_subscribes_and_reads_the_rate_back()
     def write(data: str) -> Write:
         return Write(WRITE_UUID, bytes.fromhex(data), with_response=False)
 
-    device, sensor = WitMotion(), VirtualWitMotion(lambda _rate_hz: [])
+    device, sensor = WitMotion(), WitMotionPeripheral(lambda _rate_hz: [])
     assert sensor.rate_hz == 10.0
     pause = Pause(COMMAND_PAUSE_S)
     assert rehearse(device.start(0), sensor) == [
@@ -125,7 +125,7 @@ def test_the_virtual_sensor_answers_register_questions_with_eight_registers() ->
 
 
 def test_the_virtual_sensor_changes_no_rate_while_it_is_locked() -> None:
-    sensor = VirtualWitMotion(lambda _rate_hz: [])
+    sensor = WitMotionPeripheral(lambda _rate_hz: [])
     for data in ("ffaa030900", "ffaa0309", "00aa030900"):
         sensor.write(WRITE_UUID, bytes.fromhex(data), 0)
         assert sensor.rate_hz == 10.0
@@ -231,7 +231,7 @@ def test_every_spoilt_notification_with_a_header_is_one_sample_of_a_gap() -> Non
 
 
 def test_a_sensor_that_keeps_another_rate_delivers_no_sample_with_wrong_times() -> None:
-    sensor, device = VirtualWitMotion(lambda _rate_hz: [noise(3)], fastest_code=8), WitMotion()
+    sensor, device = WitMotionPeripheral(lambda _rate_hz: [noise(3)], fastest_code=8), WitMotion()
     steps = rehearse(device.start(0), sensor)
     question = steps[-1]
     assert isinstance(question, Write)
@@ -284,14 +284,14 @@ def test_each_advertisement_fits_one_of_the_two_kinds_at_most(name: str, uuids: 
 
 @pytest.mark.parametrize("name", ["WT901BLE68", "BWT901BLE", "foot"])
 def test_the_virtual_sensor_is_known_by_what_fits_into_its_advertisement(name: str) -> None:
-    sensor = VirtualWitMotion(lambda _rate_hz: [], name=name)
+    sensor = WitMotionPeripheral(lambda _rate_hz: [], name=name)
     advert = Advert(sensor.name, frozenset(sensor.advertised_uuids))
     assert KIND_WT901BLE.fits(advert) or KIND_BWT901BLE5.fits(advert)
     assert 3 + 18 * len(sensor.advertised_uuids) + 2 + len(name) <= 31
 
 
 def test_the_virtual_sensor_of_either_kind_is_taken_for_that_kind() -> None:
-    older, newer = VirtualWitMotion(lambda _rate_hz: []), VirtualBwt901ble5(lambda _rate_hz: [])
+    older, newer = WitMotionPeripheral(lambda _rate_hz: []), Bwt901ble5Peripheral(lambda _rate_hz: [])
     assert KIND_WT901BLE.fits(Advert(older.name, frozenset(older.advertised_uuids)))
     assert KIND_BWT901BLE5.fits(Advert(newer.name, frozenset(newer.advertised_uuids)))
     assert len(rehearse(WitMotion().start(0), newer)) == 8
