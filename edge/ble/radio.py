@@ -145,8 +145,10 @@ class Radio:
         """The first sensor that is wanted, however long it takes."""
         while True:
             now_s = time.monotonic()
+            # The rest is forgotten: a search may last for days, and phones that pass by change their addresses.
+            self._seen = {key: seen for key, seen in self._seen.items() if now_s - seen.heard_s < HEARD_WITHIN_S}
             for seen in self._seen.values():
-                if now_s - seen.heard_s < HEARD_WITHIN_S and is_wanted(seen):
+                if is_wanted(seen):
                     return seen
             found: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
 
