@@ -2,7 +2,8 @@
 
 ``python -m tests.benchmarks.live_latency``: the command as a user runs it, one sensor and then two, over the tests' own
 BlueZ in real time, drawing its view as for a terminal. Beside it, in the same run: bare ``Classifier.predict`` before
-and after each condition, and a session in this process that times each notification's way into the ring.
+and after each condition at the pace of windows (a process that slept has to wait for the processor, and bare calls one
+after the other do not), and a session in this process that times each notification's way into the ring.
 """
 
 import argparse
@@ -48,7 +49,7 @@ PROCESSES: Final = ("ingest", "infer", "supervisor")
 FEET: Final = (("left", "C0:FF:EE:00:00:01"), ("right", "C0:FF:EE:00:00:02"))
 SETTLE_S: Final = 3.0
 IDLE_S: Final = 10.0
-N_BARE: Final = 60
+N_FLAT_OUT: Final = 60
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PATIENCE_S: Final = 60.0
 
@@ -99,6 +100,7 @@ class Measured:
 
     stages_ms: dict[str, list[float]] = field(default_factory=dict)  # `outside`: from D-Bus to a subscriber
     bare_ms: list[float] = field(default_factory=list)
+    flat_out_ms: list[float] = field(default_factory=list)
     core_shares: dict[str, float] = field(default_factory=dict)
     idle_ingest_share: float = 0.0
     notifications_per_s: float = 0.0
@@ -134,11 +136,12 @@ def median_p99(values: Sequence[float]) -> tuple[float, float]:
     return float(np.median(values)), float(np.percentile(values, 99))
 
 
-def bare_ms(classifier: Classifier, n_coefficients: int) -> list[float]:
-    """Milliseconds of each of `N_BARE` predictions, one after the other, nothing else running here."""
+def bare_ms(classifier: Classifier, n_coefficients: int, n: int, pause_s: float) -> list[float]:
+    """Milliseconds of each of ``n`` predictions with a pause before each, in this process, which does nothing else."""
     window = np.random.default_rng(1).standard_normal((n_coefficients, 6)).astype(np.float32)
     took_ms = []
-    for _ in range(N_BARE):
+    for _ in range(n):
+        time.sleep(pause_s)
         begin_ns = time.monotonic_ns()
         classifier.predict(window)
         took_ms.append((time.monotonic_ns() - begin_ns) / 1e6)
@@ -207,14 +210,13 @@ class Heard:
         self._subscriber.close()
 
 
-def run_condition(bluez: FakeBluez, folder: Path, n_sensors: int, seconds: float) -> Measured:
+def run_condition(measured: Measured, bluez: FakeBluez, folder: Path, n_sensors: int, seconds: float) -> None:
     """One run of `frailedge live`: what it says of itself, and what can be seen from outside."""
     feet = {name: NotedFoot(f"FE-{name}", seed=seed) for seed, (name, _) in enumerate(FEET[:n_sensors], start=1)}
     devices = [bluez.add(feet[name], address=address) for name, address in FEET[:n_sensors]]
     config = settings_file(folder, *((name, f"FE-{name}") for name in feet), silent_after_s=60)
     endpoint, output = free_endpoint(), folder / f"output{n_sensors}"
     heard = Heard(endpoint)
-    measured = Measured()
     try:
         with live(config, endpoint, output) as process:
             deadline_s = time.monotonic() + _PATIENCE_S
@@ -243,7 +245,6 @@ def run_condition(bluez: FakeBluez, folder: Path, n_sensors: int, seconds: float
         outside_ms = (received_ns - sent[decision.sensor][decision.window_stop_s]) / 1e6
         for stage, value_ms in {**stages_of(decision), "outside": outside_ms}.items():
             measured.stages_ms.setdefault(stage, []).append(value_ms)
-    return measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +301,11 @@ def report(n_sensors: int, measured: Measured) -> None:
     """The table of one condition."""
     bare_median_ms, bare_p99_ms = median_p99(measured.bare_ms)
     n = len(measured.stages_ms["total"])
-    print(f"\n{n_sensors} sensor(s), {n} predictions; bare predict: {bare_median_ms:.1f} ms, p99 {bare_p99_ms:.1f} ms")
+    flat_median_ms, flat_p99_ms = median_p99(measured.flat_out_ms)
+    print(
+        f"\n{n_sensors} sensor(s), {n} predictions; bare predict at one sensor's pace: {bare_median_ms:.1f} ms, p99 "
+        f"{bare_p99_ms:.1f} ms (flat out {flat_median_ms:.1f} ms, p99 {flat_p99_ms:.1f} ms)"
+    )
     print("| stage | median, ms | p99, ms | median / bare median | p99 / bare p99 |\n|---|---|---|---|---|")
     for stage in (*STAGES, "publishing", "total", "outside"):
         median_ms, p99_ms = median_p99(measured.stages_ms[stage])
@@ -322,6 +327,8 @@ def main(seconds: float = 60.0) -> None:
         print("live latency: dbus-daemon is not installed, no BlueZ can be played")
         return
     bundle, classifier = open_model(ModelConfig())
+    manifest = bundle.manifest
+    n_coefficients, hop_s = manifest.wavelet.n_coefficients, manifest.hop_samples / manifest.sample_rate_hz
     with (
         tempfile.TemporaryDirectory() as name,
         PrivateBus() as bus,
@@ -331,11 +338,14 @@ def main(seconds: float = 60.0) -> None:
         folder = Path(name)
         print("age of the newest sample when its prediction has left, `frailedge live` over BlueZ at 104 Hz")
         for n_sensors in (1, 2):
-            before_ms = bare_ms(classifier, bundle.manifest.wavelet.n_coefficients)
-            measured = run_condition(bluez, folder, n_sensors, seconds)
-            measured.bare_ms = before_ms + bare_ms(classifier, bundle.manifest.wavelet.n_coefficients)
+            measured = Measured()
+            for side in ("before", "after"):
+                measured.bare_ms += bare_ms(classifier, n_coefficients, max(1, round(seconds / 4 / hop_s)), hop_s)
+                measured.flat_out_ms += bare_ms(classifier, n_coefficients, N_FLAT_OUT, 0.0)
+                if side == "before":
+                    run_condition(measured, bluez, folder, n_sensors, seconds)
             report(n_sensors, measured)
-        cost = asyncio.run(notification_cost(bluez, folder, seconds))
+        cost = asyncio.run(notification_cost(bluez, folder, seconds / 2))
     ours_us = cost.decode_us + cost.write_us
     print(
         f"\none notification: {cost.delivery_us:.0f} µs of bleak and D-Bus, then {ours_us:.0f} µs of ours "
