@@ -220,7 +220,7 @@ def test_at_1_percent_loss_at_least_90_percent_of_the_windows_are_made(bluez: Fa
 @pytest.mark.soak
 @pytest.mark.parametrize("walker", ["robust", "frail"])
 def test_windows_and_decisions_at_0_1_5_and_20_percent_loss(bluez: FakeBluez, tmp_path: Path, walker: str) -> None:
-    outcomes = walk(bluez, tmp_path, ALL, walker=walker, signal_s=600.0, speed=10.0)
+    outcomes = walk(bluez, tmp_path, ALL, walker=walker, signal_s=600.0, speed=6.0)
     print("\n" + table(walker, outcomes))
     for outcome in outcomes:
         least = 0.9 if outcome.condition.loss <= 0.01 else 0.0
