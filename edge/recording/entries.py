@@ -1,0 +1,286 @@
+"""What a session file holds: one struct a topic, to JSON and back, with the schema that viewers need.
+
+Ring records and messages enter as values and leave as bytes of JSON; nothing here opens a file. Arrays stand as base64
+of little-endian numbers, so that what is read is what was recorded, to the bit. No BLE address and no name of a person
+can enter: a sensor is its name in the topics.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from edge import messages
+from edge.messages import Message
+from edge.records import LinkState, LinkStatus, Record
+from firmware_bridge.channels import CHANNELS, N_CHANNELS
+from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Gap, Restart
+
+FORMAT_VERSION: Final = 1
+PLOT_EVERY: Final = 4
+"""Every so many samples one is recorded a second time as plain numbers, for viewers: 26 Hz of 104 draw a stride."""
+
+_TIME: Final = np.dtype("<i8")
+_VALUE: Final = np.dtype("<f4")
+
+
+class RecordedSensor(msgspec.Struct, frozen=True, kw_only=True):
+    """One sensor of a session; ``kind`` is empty for the virtual one."""
+
+    name: str
+    kind: str = ""
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session was recorded with; every file of it says so.
+
+    ``session`` is the same in all files of a session: when it began, in UTC. ``part`` numbers its files. ``person`` is
+    pseudonymous, or empty. ``configuration`` is JSON, without what tells a sensor, a folder or a person.
+    ``wall_minus_monotonic_ns`` maps ``received_ns`` to the wall-clock times of the file.
+    """
+
+    session: str
+    part: int
+    person: str
+    sensors: tuple[RecordedSensor, ...]
+    bundle: str
+    bundle_sha256: str
+    version: str
+    configuration: str
+    wall_minus_monotonic_ns: int
+    format_version: int = FORMAT_VERSION
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the ring: ``ring_sequence`` counts all of them without a hole, ``received_ns`` is monotonic time."""
+
+    sensor: str
+    ring_sequence: int
+    received_ns: int
+
+
+class SamplesEntry(Entry, frozen=True, kw_only=True):
+    """A block: ``device_time_ns`` as int64, ``samples`` as float32 row by row, ``saturated`` one bit a sample.
+
+    ``rate_hz`` is 0 and ``boot_id`` -1 while the recorder does not know them.
+    """
+
+    first_sample_index: int
+    n_samples: int
+    host_time_ns: int
+    rate_hz: float
+    boot_id: int
+    device_time_ns: bytes
+    samples: bytes
+    saturated: bytes
+
+
+class GapEntry(Entry, frozen=True, kw_only=True):
+    """Samples that the sensor took and nobody got."""
+
+    first_sample_index: int
+    n_samples: int
+    is_estimated: bool
+
+
+class PacketEntry(Entry, frozen=True, kw_only=True):
+    """A packet that gave no sample: damaged, for a reason, or with ``packet_seq`` seen before (else -1)."""
+
+    reason: str
+    packet_seq: int = -1
+
+
+class RestartEntry(Entry, frozen=True, kw_only=True):
+    """The sensor or ingestion began anew: times before and after do not connect."""
+
+    boot_id: int
+
+
+class LinkEntry(Entry, frozen=True, kw_only=True):
+    """How ingestion said the link was; counts run since ingestion started."""
+
+    state: str
+    rate_hz: float
+    packets_received: int
+    packets_corrupt: int
+    packets_duplicate: int
+    samples_received: int
+    samples_lost: int
+    samples_lost_estimated: int
+    gaps: int
+    reconnects: int
+    packet_rate_hz: float
+    packet_rate_expected_hz: float
+    battery_percent: int | None = None
+    rssi_dbm: int | None = None
+
+
+class DropoutEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What could not be recorded before this, and why: the disk was full, or the recorder too late for the ring."""
+
+    n_records: int
+    n_samples: int
+    n_messages: int
+    why: str
+
+
+class SignalPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample as plain numbers, for plots; what counts is in ``samples/``."""
+
+    sensor: str
+    acc_x: float
+    acc_y: float
+    acc_z: float
+    gyr_x: float
+    gyr_y: float
+    gyr_z: float
+
+
+RING_TOPICS: Final[dict[type[Entry], str]] = {
+    SamplesEntry: "samples",
+    GapEntry: "gap",
+    PacketEntry: "packet",
+    RestartEntry: "restart",
+    LinkEntry: "link",
+}
+BUS_TOPICS: Final[dict[type[Message], str]] = {
+    kind: name
+    for kind, name in messages.TOPICS.items()
+    # A gap comes from the ring, with more; signal and coefficients follow from the samples and are large.
+    if kind not in {messages.Gap, messages.Signal, messages.Coefficients}
+}
+SESSION_TOPIC: Final = "session/"
+DROPOUT_TOPIC: Final = "dropout/"
+PLOT_TOPIC: Final = "signal"
+
+_KINDS: Final = {name: kind for kind, name in RING_TOPICS.items()}
+
+
+def topic(name: str, sensor: str) -> str:
+    """A topic as on the bus: the last slash included."""
+    return f"{name}/{sensor}/"
+
+
+def topics(info: SessionInfo) -> dict[str, type[msgspec.Struct]]:
+    """All topics of a session and the struct of each; the same session gives the same order."""
+    found: dict[str, type[msgspec.Struct]] = {SESSION_TOPIC: SessionInfo, DROPOUT_TOPIC: DropoutEntry}
+    for sensor in info.sensors:
+        found.update({topic(name, sensor.name): kind for kind, name in RING_TOPICS.items()})
+        found[topic(PLOT_TOPIC, sensor.name)] = SignalPoint
+        found.update({topic(name, sensor.name): kind for kind, name in BUS_TOPICS.items()})
+    return found
+
+
+def entry_of(record: Record, sensor: str, ring_sequence: int, *, rate_hz: float, boot_id: int) -> Entry:
+    """A record of the ring as it is recorded."""
+    item = record.item
+    where: dict[str, Any] = {"sensor": sensor, "ring_sequence": ring_sequence, "received_ns": item.received_ns}
+    match item:
+        case Block():
+            return SamplesEntry(
+                **where,
+                first_sample_index=item.first_sample_index,
+                n_samples=len(item.samples),
+                host_time_ns=record.host_time_ns or 0,
+                rate_hz=rate_hz,
+                boot_id=boot_id,
+                device_time_ns=item.device_time_ns.astype(_TIME).tobytes(),
+                samples=item.samples.astype(_VALUE).tobytes(),
+                saturated=np.packbits(item.saturated, bitorder="little").tobytes(),
+            )
+        case Gap():
+            return GapEntry(
+                **where,
+                first_sample_index=item.first_sample_index,
+                n_samples=item.n_samples,
+                is_estimated=item.is_estimated,
+            )
+        case CorruptPacket():
+            return PacketEntry(**where, reason=item.reason)
+        case DuplicatePacket():
+            return PacketEntry(**where, reason="duplicate", packet_seq=item.packet_seq)
+        case Restart():
+            return RestartEntry(**where, boot_id=item.boot_id)
+        case LinkStatus():
+            fields = {name: getattr(item, name) for name in LinkEntry.__struct_fields__ if name not in where}
+            return LinkEntry(**where, **{**fields, "state": item.state.value})
+
+
+def block_of(entry: SamplesEntry) -> Block:
+    """The block of an entry; `ValueError` where its arrays do not fit each other."""
+    saturated = np.unpackbits(np.frombuffer(entry.saturated, np.uint8), count=entry.n_samples, bitorder="little")
+    return Block(
+        first_sample_index=entry.first_sample_index,
+        device_time_ns=np.frombuffer(entry.device_time_ns, _TIME),
+        samples=np.frombuffer(entry.samples, _VALUE).reshape(-1, N_CHANNELS),
+        saturated=saturated.view(np.bool_),
+        received_ns=entry.received_ns,
+    )
+
+
+def status_of(entry: LinkEntry) -> LinkStatus:
+    """The status of a link as ingestion said it."""
+    fields = {name: getattr(entry, name) for name in LinkEntry.__struct_fields__ if name != "ring_sequence"}
+    return LinkStatus(**{**fields, "state": LinkState(entry.state)})
+
+
+def plot_points(block: Block, sensor: str, host_time_ns: int) -> list[tuple[int, SignalPoint]]:
+    """Every `PLOT_EVERY`-th sample with the host's monotonic time at which it was taken."""
+    first = -block.first_sample_index % PLOT_EVERY
+    time_ns = host_time_ns + (block.device_time_ns - block.device_time_ns[0])
+    return [
+        (int(time_ns[i]), SignalPoint(sensor=sensor, **dict(zip(CHANNELS, block.samples[i].tolist(), strict=True))))
+        for i in range(first, len(block.samples), PLOT_EVERY)
+    ]
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """JSON of an entry or message; fields that are null are left out, since viewers know no type for them."""
+    fields: dict[str, Any] = msgspec.to_builtins(value)
+    return msgspec.json.encode({name: field for name, field in fields.items() if field is not None})
+
+
+def decode_entry(name: str, data: bytes) -> Entry | None:
+    """The entry of a topic ``<name>/<sensor>/``, None where that is no record of the ring; `ValueError` if damaged."""
+    kind = _KINDS.get(name)
+    return None if kind is None else msgspec.json.decode(data, type=kind)
+
+
+def decode_message(kind: type[Message], data: bytes) -> Message:
+    """A message as it was published."""
+    fields = msgspec.json.decode(data, type=dict[str, Any])
+    for name in kind.__struct_fields__:
+        fields.setdefault(name, None)
+    return msgspec.convert(fields, kind)
+
+
+def schema(kind: type[msgspec.Struct]) -> bytes:
+    """JSON Schema of what `encode` writes, in the form that viewers of MCAP read.
+
+    They want an object at the top, no references, and one known type a field (Foxglove's ``parseJsonSchema``): what
+    can be null is simply not required, and what has no such form is not described.
+    """
+    (reference,), definitions = msgspec.json.schema_components([kind], ref_template="{name}")
+    return msgspec.json.encode(_plain(reference, definitions))
+
+
+def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return _plain(definitions[schema["$ref"]], definitions)
+    if "anyOf" in schema:
+        others = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
+        return _plain(others[0], definitions) if len(others) == 1 else {}
+    if "enum" in schema and all(isinstance(value, str) for value in schema["enum"]):
+        return {"type": "string", "enum": schema["enum"]}
+    kind = schema.get("type")
+    if kind == "array":
+        items = _plain(schema.get("items") or {}, definitions)
+        return {"type": "array", "items": items} if items.get("type", "array") != "array" else {}
+    if kind == "object":
+        fields = schema.get("properties", {})
+        plain = {name: form for name, field in fields.items() if (form := _plain(field, definitions))}
+        nullable = {name for name, field in fields.items() if {"type": "null"} in field.get("anyOf", [])}
+        required = [name for name in schema.get("required", []) if name not in nullable]
+        described: dict[str, Any] = {key: schema[key] for key in ("title", "description") if key in schema}
+        return described | {"type": "object", "properties": plain, "required": required}
+    return {key: value for key, value in schema.items() if key in {"type", "contentEncoding"}}

@@ -1,0 +1,192 @@
+"""What was recorded replays as it was live: the same predictions and decisions, restarts and gaps included."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import numpy as np
+import pytest
+from mcap.reader import make_reader
+
+from edge.bundle import Bundle
+from edge.config import ModelConfig
+from edge.errors import RecordingError
+from edge.messages import Decision, Message, Prediction, Signal, determined
+from edge.messages import Gap as GapMessage
+from edge.model import Classifier
+from edge.opening import open_model
+from edge.recording import entries
+from edge.replay import is_result
+from edge.replay_session import replay_session
+from edge.sources.session import Session, read_session
+from firmware_bridge.events import Block
+from tests.edge.recording.made import NumberedRecord, live, record_all, recorder, sent
+
+
+@pytest.fixture(scope="module")
+def model() -> tuple[Bundle, Classifier]:
+    return open_model(ModelConfig())
+
+
+def replayed(session: Session, model: tuple[Bundle, Classifier], speed: float | None) -> list[Message]:
+    messages: list[Message] = []
+    replay_session(session, *model, speed=speed, sink=messages.append, wait=lambda _: None)
+    return messages
+
+
+def compared(messages: list[Message]) -> list[bytes]:
+    """All that follows from the samples, as bytes, in order."""
+    kinds = (Prediction, Decision, Signal, GapMessage)
+    return [msgspec.json.encode(determined(message)) for message in messages if isinstance(message, kinds)]
+
+
+def blocks(records: list[NumberedRecord]) -> list[Block]:
+    return [record.item for _, record in records if isinstance(record.item, Block)]
+
+
+@pytest.fixture(scope="module")
+def walk_with_losses(
+    tmp_path_factory: pytest.TempPathFactory, model: tuple[Bundle, Classifier]
+) -> tuple[list[NumberedRecord], list[Message], Path]:
+    """Two boots of a sensor that loses a tenth of its packets, classified live and recorded, in files of 4 seconds."""
+    folder = tmp_path_factory.mktemp("session")
+    records = sent(folder, 11.0, n_boots=2, drop_share=0.1)
+    messages: list[Message] = []
+    recording = recorder(folder / "rec", model[0], print, rotate_s=4.0)
+
+    def sink(message: Message) -> None:
+        stamped = msgspec.structs.replace(message, boot_id="b", sequence=len(messages), time_s=1.5)
+        messages.append(stamped)
+        recording.take_message(stamped, 5)
+
+    live(records, *model, sink, also=recording)
+    recording.commit(1e9)
+    recording.close()
+    return records, messages, folder / "rec"
+
+
+@pytest.mark.parametrize("speed", [None, 50.0])
+def test_a_session_replays_byte_for_byte_as_it_was_live_at_any_speed(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path],
+    model: tuple[Bundle, Classifier],
+    speed: float | None,
+) -> None:
+    _, messages, folder = walk_with_losses
+    session = read_session(folder)
+    assert session.losses == ()
+    again = replayed(session, model, speed)
+    assert compared(again) == compared(messages)
+    assert sum(map(is_result, messages)) >= 20
+    assert len({message.stretch for message in messages if isinstance(message, Prediction)}) >= 2
+
+
+def test_the_published_messages_come_back_as_they_were(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path],
+) -> None:
+    _, messages, folder = walk_with_losses
+    session = read_session(folder, (Prediction, Decision))
+    assert session.messages == tuple(message for message in messages if is_result(message))
+
+
+def test_every_sample_comes_back_to_the_bit_and_every_file_opens_by_itself(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path],
+) -> None:
+    records, _, folder = walk_with_losses
+    (track,) = read_session(folder).tracks
+    wanted = blocks(records)
+    assert track.samples.tobytes() == np.concatenate([block.samples for block in wanted]).tobytes()
+    assert track.time_ns.tolist() == np.concatenate([block.device_time_ns for block in wanted]).tolist()
+    assert track.saturated.tolist() == np.concatenate([block.saturated for block in wanted]).tolist()
+    assert len(track.segments()) == 2
+    files = sorted(folder.iterdir())
+    assert len(files) >= 4
+    parts = [read_session(file) for file in files]
+    assert sum(len(part.tracks[0].samples) for part in parts) == len(track.samples)
+    assert {part.tracks[0].rate_hz for part in parts} == {104.0}
+
+
+def test_any_mcap_reader_opens_the_files_and_finds_what_the_schemas_say(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path],
+) -> None:
+    _, _, folder = walk_with_losses
+    seen: dict[str, int] = {}
+    for file in sorted(folder.iterdir()):
+        reader = make_reader(io.BytesIO(file.read_bytes()), validate_crcs=True)
+        for schema, channel, message in reader.iter_messages():
+            assert schema is not None
+            assert (schema.encoding, channel.message_encoding) == ("jsonschema", "json")
+            if channel.topic not in seen:
+                jsonschema.validate(json.loads(message.data), json.loads(schema.data))
+            seen[channel.topic] = seen.get(channel.topic, 0) + 1
+        (metadata,) = reader.iter_metadata()
+        assert json.loads(metadata.metadata["session"])["person"] == "P007"
+    for name in ("samples", "signal", "gap", "restart", "link", "prediction", "decision"):
+        assert seen[f"{name}/left/"] > 0
+    assert seen["session/"] == len(list(folder.iterdir()))
+
+
+def assert_foxglove_reads(schema: dict[str, object]) -> None:
+    """The rules of Foxglove's reader: an object with properties, and one known type a field."""
+    assert schema["type"] == "object"
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    for field in properties.values():
+        assert field["type"] in {"boolean", "string", "number", "integer", "object", "array"}
+        assert field.get("contentEncoding", "base64") == "base64"
+        if field["type"] == "object":
+            assert_foxglove_reads(field)
+        if field["type"] == "array":
+            assert field["items"]["type"] in {"boolean", "string", "number", "integer", "object"}
+            if field["items"]["type"] == "object":
+                assert_foxglove_reads(field["items"])
+
+
+def test_every_schema_is_one_that_foxglove_reads(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path],
+) -> None:
+    info = read_session(walk_with_losses[2]).info
+    for kind in entries.topics(info).values():
+        assert_foxglove_reads(json.loads(entries.schema(kind)))
+
+
+def test_a_block_stands_in_the_file_as_plain_base64(tmp_path: Path) -> None:
+    records = sent(tmp_path, 1.0)
+    sequence, record = next((n, record) for n, record in records if isinstance(record.item, Block))
+    data = json.loads(entries.encode(entries.entry_of(record, "left", sequence, rate_hz=104.0, boot_id=3)))
+    assert isinstance(record.item, Block)
+    values = np.frombuffer(base64.b64decode(data["samples"]), "<f4").reshape(-1, 6)
+    assert values.tolist() == record.item.samples.tolist()
+
+
+def test_nothing_in_a_file_tells_an_address_a_name_or_a_folder(
+    tmp_path: Path, model: tuple[Bundle, Classifier]
+) -> None:
+    folder = tmp_path / "jane-doe"
+    record_all(sent(tmp_path, 2.0), recorder(folder, model[0], print))
+    session = read_session(folder)
+    shown = session.info.configuration + str(session.info)
+    assert "jane" not in shown
+    assert "directory" not in shown
+
+
+def test_several_sessions_in_a_folder_have_to_be_told_apart(tmp_path: Path, model: tuple[Bundle, Classifier]) -> None:
+    record_all(sent(tmp_path, 2.0), recorder(tmp_path / "rec", model[0], print))
+    (file,) = (tmp_path / "rec").iterdir()
+    other = file.with_name("20261123T000000Z-1.mcap")
+    other.write_bytes(file.read_bytes())
+    with pytest.raises(RecordingError, match=r"holds 2 sessions; name one, such as .*20261123T000000Z"):
+        read_session(tmp_path / "rec")
+    assert len(read_session(tmp_path / "rec" / "20261122T224415Z").tracks[0].samples) > 100
+
+
+@pytest.mark.parametrize("content", [b"", b"no MCAP at all", b"\x89MCAP0\r\n" + bytes(100)])
+def test_what_is_no_session_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.mcap"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match="holds nothing of a session"):
+        read_session(path)
+    with pytest.raises(RecordingError, match="no such file"):
+        read_session(tmp_path / "nowhere")
