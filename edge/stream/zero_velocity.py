@@ -1,0 +1,76 @@
+"""How far the foot went from one foot flat to the next, by integration that knows it stood still at both ends.
+
+Samples with gravity go in, in the sensor's own axes; a distance leaves, or None where the foot was not flat. At foot
+flat the accelerometer feels gravity alone: it says where up is, and what speed the integral then has is its error.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.channels import ACC, GYR, STANDARD_GRAVITY_M_S2
+
+Floats = NDArray[np.float64]
+
+FLAT_S: Final = 0.1
+"""How long a foot flat is at least: a tenth of a brisk stride, of which it takes 27 % or more (register)."""
+_TURNING_RAD_S: Final = 0.8
+"""A foot that turns faster in its calmest moment is not flat: 46 deg/s; real feet have 2 to 20 there."""
+_GRAVITY_TOLERANCE: Final = 0.15
+"""Of gravity: what calibration, a slight slope and the end of an impact leave at most."""
+
+
+def find_flat(samples: Floats, rate_hz: float) -> int | None:
+    """The index of the calmest moment of ``(n, 6)`` samples, None where the foot was never flat."""
+    width = max(round(FLAT_S * rate_hz), 3) | 1
+    if len(samples) < width:
+        return None
+    turning = np.concatenate(([0.0], np.cumsum(np.sum(samples[:, GYR] ** 2, axis=1))))
+    mean_square = (turning[width:] - turning[:-width]) / width
+    first = int(np.argmin(mean_square))
+    force = float(np.linalg.norm(samples[first : first + width, ACC].mean(axis=0)))
+    if mean_square[first] > _TURNING_RAD_S**2 or abs(force / STANDARD_GRAVITY_M_S2 - 1) > _GRAVITY_TOLERANCE:
+        return None
+    return first + width // 2
+
+
+def distance_m(samples: Floats, rate_hz: float) -> float:
+    """Level distance between the first and the last of ``(n, 6)`` samples, both in the middle of a foot flat.
+
+    The last tilt and the last speed should be those of a foot at rest; what they are besides grew evenly.
+    """
+    half = max(round(FLAT_S * rate_hz), 3) // 2
+    up, up_after = samples[: half + 1, ACC].mean(axis=0), samples[-half - 1 :, ACC].mean(axis=0)
+    turns = _rotations(0.5 * (samples[:-1, GYR] + samples[1:, GYR]) / rate_hz)
+    # Products of all turns so far, each from the first sample's axes: of 2, then 4, then 8 turns at a time.
+    reach = 1
+    while reach < len(turns):
+        turns[reach:] = turns[:-reach] @ turns[reach:]
+        reach *= 2
+    share = np.linspace(0.0, 1.0, len(samples))[:, None]
+    acc = samples[:, ACC].copy()
+    acc[1:] = np.einsum("nij,nj->ni", turns, acc[1:])
+    tilted = turns[-1] @ up_after
+    # The turn that takes gravity from where the gyro left it to where it was; small, so it adds up.
+    error = np.cross(tilted, up) / (np.linalg.norm(tilted) * np.linalg.norm(up))
+    acc += share * np.cross(error, acc)
+    # Gravity as this sensor felt it at either end, so that its scale and bias do not matter.
+    strength = np.linalg.norm(up) + share * (np.linalg.norm(up_after) - np.linalg.norm(up))
+    upward = up / np.linalg.norm(up)
+    gained = acc - strength * upward
+    speed = np.zeros_like(gained)
+    np.cumsum(0.5 / rate_hz * (gained[:-1] + gained[1:]), axis=0, out=speed[1:])
+    speed -= share * speed[-1]
+    way = speed.sum(axis=0) / rate_hz
+    return float(np.linalg.norm(way - upward * (way @ upward)))
+
+
+def _rotations(turn_rad: Floats) -> Floats:
+    """Rotation matrices ``(n, 3, 3)`` of turns ``(n, 3)`` in rad."""
+    angle = np.maximum(np.linalg.norm(turn_rad, axis=1), 1e-12)
+    cross = np.zeros((len(turn_rad), 3, 3))
+    cross[:, [2, 0, 1], [1, 2, 0]] = turn_rad
+    cross[:, [1, 2, 0], [2, 0, 1]] = -turn_rad
+    sin, rest = (np.sin(angle) / angle)[:, None, None], ((1 - np.cos(angle)) / angle**2)[:, None, None]
+    return np.asarray(np.eye(3) + sin * cross + rest * (cross @ cross), dtype=np.float64)
