@@ -5,7 +5,6 @@ this one committed.
 """
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,8 @@ import msgspec
 from edge import messages
 from edge.bundle import Bundle
 from edge.bus import Publisher
+from edge.errors import SensorError
+from edge.lives import EarlierLives, Handover
 from edge.model import Classifier
 from edge.opening import open_model
 from edge.pipeline import LinkCounts, Pipeline, Sink
@@ -54,7 +55,8 @@ class Inference:
         self._pipeline: Pipeline | None = None
         self._status: LinkStatus | None = None
         self._published_state: LinkState | None = None
-        self._earlier = _EarlierLives()
+        self._earlier = EarlierLives()
+        self._handover = Handover()
         self._n_restarts = settings.n_restarts - (1 if is_first_life else 0)
         self._newest_device_ns: int | None = None
         # Blocks that came before the rate is known: a status comes every second, that is 26 blocks at 104 Hz.
@@ -79,13 +81,18 @@ class Inference:
             case LinkStatus() as status:
                 if self._status is not None and status.packets_received < self._status.packets_received:
                     self._earlier.add(self._status)
+                    self._handover.new_life()
                 self._status = status
+                if status.boot_id:
+                    self._handover.restart(status.boot_id)
+                self._check_rate(status.rate_hz)
                 if self._pipeline is None and status.rate_hz > 0:
                     self._pipeline = self._make_pipeline(status.rate_hz)
                     for item in self._waiting:
                         self._process(self._pipeline, item, None)
                     self._waiting.clear()
             case Block() | Restart() as item:
+                self._note_handover(item)
                 if self._pipeline is not None:
                     self._process(self._pipeline, item, record.host_time_ns)
                 elif len(self._waiting) < _MAX_WAITING:
@@ -93,14 +100,34 @@ class Inference:
                 else:
                     self._n_forgotten += 1
             case Gap() as gap:
-                self._sink(
-                    messages.Gap(
-                        sensor=self._sensor,
-                        first_sample_index=gap.first_sample_index,
-                        n_samples=gap.n_samples,
-                        is_estimated=gap.is_estimated,
-                    )
-                )
+                self._tell_gap(gap)
+
+    def _tell_gap(self, gap: Gap) -> None:
+        self._sink(
+            messages.Gap(
+                sensor=self._sensor,
+                first_sample_index=gap.first_sample_index,
+                n_samples=gap.n_samples,
+                is_estimated=gap.is_estimated,
+            )
+        )
+
+    def _note_handover(self, item: Block | Restart) -> None:
+        """What was lost while there was no ingestion: nobody else can count it."""
+        if isinstance(item, Restart):
+            self._handover.restart(item.boot_id)
+            return
+        gap = self._handover.block(item, self._status.rate_hz if self._status is not None else 0.0)
+        if gap is not None:
+            self._earlier.add_gap(gap)
+            self._tell_gap(gap)
+
+    def _check_rate(self, rate_hz: float) -> None:
+        if self._pipeline is not None and rate_hz > 0 and rate_hz != self._pipeline.rate_in_hz:
+            raise SensorError(
+                f"sensor {self._sensor}: its rate changed from {self._pipeline.rate_in_hz:g} to {rate_hz:g} Hz in "
+                "mid-run: start again"
+            )
 
     def _process(self, pipeline: Pipeline, item: Block | Restart, host_time_ns: int | None) -> None:
         if isinstance(item, Restart):
@@ -169,28 +196,6 @@ class Inference:
             signal_decimation=config.publish.signal_decimation,
             coefficients=config.publish.coefficients,
         )
-
-
-@dataclass(slots=True)
-class _EarlierLives:
-    """What earlier lives of ingestion had counted when they ended: its own counters start at zero each time."""
-
-    n_packets: int = 0
-    n_corrupt: int = 0
-    n_duplicates: int = 0
-    n_lost_samples: int = 0
-    n_lost_estimated: int = 0
-    n_gaps: int = 0
-    n_reconnects: int = 0
-
-    def add(self, status: LinkStatus) -> None:
-        self.n_packets += status.packets_received
-        self.n_corrupt += status.packets_corrupt
-        self.n_duplicates += status.packets_duplicate
-        self.n_lost_samples += status.samples_lost
-        self.n_lost_estimated += status.samples_lost_estimated
-        self.n_gaps += status.gaps
-        self.n_reconnects += status.reconnects
 
 
 def infer(settings: RunSettings, stop: Stop) -> None:

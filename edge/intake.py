@@ -85,6 +85,7 @@ class Intake:
             packet_rate_expected_hz=info.packet_rate_hz if info else 0.0,
             battery_percent=self.battery_percent,
             rssi_dbm=self.rssi_dbm,
+            boot_id=self._boot_id or 0,
         )
         self._writer.write(encode_record(Record(self._stream_id, status)))
 

@@ -109,6 +109,11 @@ class Pipeline:
         self.n_decisions = 0
 
     @property
+    def rate_in_hz(self) -> float:
+        """The sensor's nominal rate."""
+        return self._rate_in_hz
+
+    @property
     def counts(self) -> PathCounts:
         """Samples, gaps and windows so far."""
         return self._path.counts

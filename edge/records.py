@@ -59,7 +59,7 @@ class LinkStatus:
     ``sensor`` is the short pseudonymous name, ``rate_hz`` the sensor's rate, 0.0 while it is not known, and
     ``received_ns`` the host's monotonic time of this status. ``packet_rate_hz`` is what came since the status before,
     beside what should have. ``samples_lost`` holds the estimated ones, which also stand alone. ``battery_percent`` and
-    ``rssi_dbm`` are None where they are not known.
+    ``rssi_dbm`` are None where they are not known; ``boot_id`` is 0 where the sensor does not count its boots.
     """
 
     state: LinkState
@@ -78,6 +78,7 @@ class LinkStatus:
     packet_rate_expected_hz: float = 0.0
     battery_percent: int | None = None
     rssi_dbm: int | None = None
+    boot_id: int = 0
 
     def __post_init__(self) -> None:
         if len(self.sensor.encode()) > MAX_TEXT_BYTES:
@@ -136,7 +137,7 @@ def encode_record(record: Record) -> bytes:
         case Restart():
             kind, number = _RESTART, item.boot_id
         case LinkStatus():
-            kind, count = _LINK_STATUS, _LINK_STATES.index(item.state)
+            kind, count, number = _LINK_STATUS, _LINK_STATES.index(item.state), item.boot_id
             rest = item.sensor.encode()
             rest = (
                 _LINK.pack(
@@ -177,7 +178,7 @@ def decode_record(data: bytes) -> Record:
     elif kind == _RESTART and not rest:
         item = Restart(number, received_ns)
     elif kind == _LINK_STATUS and count < len(_LINK_STATES) and len(rest) >= _LINK.size:
-        item = _decode_link_status(rest, _LINK_STATES[count], received_ns)
+        item = _decode_link_status(rest, _LINK_STATES[count], number, received_ns)
     else:
         raise RingError(f"ring record of kind {kind} and {len(data)} bytes: no such record")
     record = Record(stream_id, item)
@@ -199,7 +200,7 @@ def _decode_block(data: bytes, n_samples: int, bits: int, first_sample_index: in
     return Block(first_sample_index, time_ns, values.reshape(n_samples, N_CHANNELS), flags, received_ns)
 
 
-def _decode_link_status(rest: bytes, state: LinkState, received_ns: int) -> LinkStatus:
+def _decode_link_status(rest: bytes, state: LinkState, boot_id: int, received_ns: int) -> LinkStatus:
     (
         rate_hz,
         packet_rate_hz,
@@ -233,6 +234,7 @@ def _decode_link_status(rest: bytes, state: LinkState, received_ns: int) -> Link
             packet_rate_expected_hz=packet_rate_expected_hz,
             battery_percent=None if battery_percent == _UNKNOWN else battery_percent,
             rssi_dbm=None if rssi_dbm == _UNKNOWN else rssi_dbm,
+            boot_id=boot_id,
         )
     except ValueError as error:
         raise RingError(f"ring record of a link status: {error}") from error

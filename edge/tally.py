@@ -5,10 +5,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from edge.board import RESEARCH_ONLY
 from edge.config import VirtualConfig
 from edge.manifest import Manifest
 from edge.messages import Decision, Health, Message
+
+_LINK_COUNTS = (
+    "n_packets",
+    "n_corrupt",
+    "n_duplicates",
+    "n_lost_samples",
+    "n_lost_estimated",
+    "n_gaps",
+    "n_reconnects",
+)
 
 
 @dataclass(slots=True)
@@ -39,6 +51,7 @@ class Tally:
         self._parts = {sensor: [_Part(f"sensor {sensor}")] for sensor in sensors}
         self._change_s = float("inf")
         self._healths: dict[str, dict[str, Health]] = {sensor: {} for sensor in sensors}
+        self._before: dict[str, Counter[str]] = {sensor: Counter() for sensor in sensors}
         self.title = f"frailedge live · {' and '.join(sensors)}"
 
     @classmethod
@@ -61,7 +74,13 @@ class Tally:
     def take(self, message: Message) -> None:
         """Note a message."""
         if isinstance(message, Health):
-            self._healths[message.sensor][message.boot_id] = message
+            lives = self._healths[message.sensor]
+            if lives and message.boot_id not in lives:
+                last = next(reversed(lives.values()))
+                if message.n_packets < last.n_packets:
+                    # Both processes died: this inference knows of nothing that an earlier ingestion had counted.
+                    self._before[message.sensor].update({name: getattr(last, name) for name in _LINK_COUNTS})
+            lives[message.boot_id] = message
         elif isinstance(message, Decision):
             parts = self._parts[message.sensor]
             part = parts[min(int(message.window_stop_s > self._change_s), len(parts) - 1)]
@@ -80,7 +99,11 @@ class Tally:
         lives = list(self._healths[sensor].values())
         if not lives:
             return ["  nothing was published: the sensor or the inference process never got going"]
-        health = lives[-1]  # counts of the link run on when inference is restarted, those of windows begin anew
+        # Counts of the link run on when inference is restarted, those of windows begin anew.
+        before = self._before[sensor]
+        health = msgspec.structs.replace(
+            lives[-1], **{name: getattr(lives[-1], name) + before[name] for name in _LINK_COUNTS}
+        )
         n_windows, n_decisions = sum(life.n_windows for life in lives), sum(life.n_decisions for life in lives)
         n_refused = sum(life.n_windows_refused for life in lives)
         n_samples = sum(life.n_samples for life in lives)

@@ -154,6 +154,11 @@ def test_either_process_killed_costs_no_sample_of_the_other(bluez: FakeBluez, tm
         assert later.boot_id == again.boot_id
         assert run.pids("infer") == [reader]
         run.end()
+        # What nobody took while there was no ingestion is counted too: the sensor numbers its samples.
+        last = run.last_health("left")
+        assert last.n_packets * foot.info.n_samples + last.n_lost_samples == foot.n_to_account_for
+        assert (last.n_gaps, last.n_lost_estimated) == (1, 0)
+        assert sum(gap.n_samples for gap in run.gaps("left")) == last.n_lost_samples
     assert run.process.returncode == 0
 
 

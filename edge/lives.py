@@ -1,0 +1,79 @@
+"""What it costs when ingestion dies and a new one takes over: its counters begin at zero, and nobody took samples.
+
+Statuses, restarts and blocks of one sensor enter in the ring's order; the counts of earlier lives and the gap between
+two of them leave. A sensor that numbers its samples since its boot is counted exactly; another by rate and silence.
+"""
+
+from dataclasses import dataclass
+
+from edge.records import LinkStatus
+from firmware_bridge.events import Block, Gap
+
+
+@dataclass(slots=True)
+class EarlierLives:
+    """What earlier lives of ingestion had counted when they ended, and what was lost between them."""
+
+    n_packets: int = 0
+    n_corrupt: int = 0
+    n_duplicates: int = 0
+    n_lost_samples: int = 0
+    n_lost_estimated: int = 0
+    n_gaps: int = 0
+    n_reconnects: int = 0
+
+    def add(self, status: LinkStatus) -> None:
+        """The last status of a life that is over."""
+        self.n_packets += status.packets_received
+        self.n_corrupt += status.packets_corrupt
+        self.n_duplicates += status.packets_duplicate
+        self.n_lost_samples += status.samples_lost
+        self.n_lost_estimated += status.samples_lost_estimated
+        self.n_gaps += status.gaps
+        self.n_reconnects += status.reconnects
+
+    def add_gap(self, gap: Gap) -> None:
+        """What was lost between two lives."""
+        self.n_lost_samples += gap.n_samples
+        self.n_lost_estimated += gap.n_samples if gap.is_estimated else 0
+        self.n_gaps += 1
+
+
+class Handover:
+    """One sensor's samples from one life of ingestion to the next."""
+
+    def __init__(self) -> None:
+        self._boot_id = 0
+        self._last_boot_id = 0
+        self._next_index = 0
+        self._last_received_ns: int | None = None
+        self._is_new_life = False
+
+    def new_life(self) -> None:
+        """The counters began at zero again."""
+        self._is_new_life = self._last_received_ns is not None
+        self._last_boot_id = self._boot_id
+
+    def restart(self, boot_id: int) -> None:
+        """The sensor's boot, as the first record of each life says it; 0 where a sensor does not count its boots."""
+        self._boot_id = boot_id
+
+    def block(self, block: Block, rate_hz: float) -> Gap | None:
+        """The gap before a block, if it is the first one of a new life.
+
+        None after a boot in between: a sensor that boots anew begins anew.
+        """
+        gap = None
+        if self._is_new_life and self._last_received_ns is not None and self._boot_id == self._last_boot_id:
+            if self._boot_id:
+                n_missing = block.first_sample_index - self._next_index
+            else:
+                silence_s = (block.received_ns - self._last_received_ns) / 1e9
+                n_missing = max(1, round(silence_s * rate_hz) - len(block.samples))
+            if n_missing > 0:
+                first = self._next_index if self._boot_id else block.first_sample_index
+                gap = Gap(first, n_missing, block.received_ns, is_estimated=not self._boot_id)
+        self._is_new_life = False
+        self._next_index = block.first_sample_index + len(block.samples)
+        self._last_received_ns = block.received_ns
+        return gap
