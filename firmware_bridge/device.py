@@ -20,6 +20,10 @@ class DeviceError(ValueError):
     """A sensor that cannot be used, such as one without gyroscope; the text says what it is and what to do."""
 
 
+class DeviceBusyError(DeviceError):
+    """A sensor that cannot be used now, and may be in a moment: worth another try."""
+
+
 @dataclass(frozen=True, slots=True)
 class Advert:
     """What a sensor says of itself before anybody connects; UUIDs are whole (128 bit) and in lower case."""
@@ -56,12 +60,21 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Write, then wait for the next notification of ``reply_uuid``, subscribed before; sent back: its bytes."""
+    """Write, then wait for the next notification of ``reply_uuid`` that holds ``mark``; sent back: its bytes.
+
+    ``reply_uuid`` was subscribed before. A mark tells the answer of a sensor that streams over the same characteristic
+    from its data, which stay data.
+    """
 
     uuid: str
     data: bytes
     reply_uuid: str
     with_response: bool = True
+    mark: bytes = b""
+
+    def is_answered_by(self, uuid: str, data: bytes) -> bool:
+        """Whether a notification is the answer."""
+        return uuid == self.reply_uuid and self.mark in data
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,9 @@ def rehearse(talk: Talk, peripheral: Peripheral, now_us: int = 0) -> list[Step]:
                 peripheral.subscribe(step.uuid, True)
             case Ask():
                 replies = [
-                    data for uuid, data in peripheral.write(step.uuid, step.data, now_us) if uuid == step.reply_uuid
+                    data
+                    for uuid, data in peripheral.write(step.uuid, step.data, now_us)
+                    if step.is_answered_by(uuid, data)
                 ]
                 if not replies:
                     raise ValueError(f"no answer to {step.data.hex()} on {step.reply_uuid}")

@@ -11,8 +11,8 @@ number of its samples: `firmware_bridge.devices.counting` numbers them.
 
 The two kinds send the same frames over the same characteristics: public sources tell them apart by their names only.
 Early data sheets of the WT901BLE list return rates up to 50 Hz, the protocol of the BWT901BLE5 up to 200 Hz; so the
-rate is read back, and where it is another, not one sample is delivered with wrong times. Neither has a battery service:
-the voltage stands in register 64 (hexadecimal), which is not read, so the battery stays unknown.
+rate is read back before the first sample is delivered, and a sensor with another one is refused. Neither has a battery
+service: the voltage stands in register 64 (hexadecimal), which is not read, so the battery stays unknown.
 """
 
 import math
@@ -22,7 +22,18 @@ from typing import Final
 import numpy as np
 
 from firmware_bridge.channels import ACC, GYR, N_CHANNELS, STANDARD_GRAVITY_M_S2
-from firmware_bridge.device import Advert, DeviceKind, Losses, Pause, StreamInfo, Subscribe, Talk, Write
+from firmware_bridge.device import (
+    Advert,
+    Ask,
+    DeviceError,
+    DeviceKind,
+    Losses,
+    Pause,
+    StreamInfo,
+    Subscribe,
+    Talk,
+    Write,
+)
 from firmware_bridge.devices.counting import SampleCounter
 from firmware_bridge.events import CorruptPacket, Event
 
@@ -36,18 +47,20 @@ ACC_RANGE_G: Final = 16.0
 GYR_RANGE_DEG_S: Final = 2000.0
 COMMAND_PAUSE_S: Final = 0.1
 """What the maker's own software leaves between two commands."""
+MOST_QUESTIONS: Final = 3
+"""An answer that is cut is no answer; one that never comes ends the attempt."""
 
 _UNLOCK: Final = bytes.fromhex("ffaa6988b5")
 _SET_100_HZ: Final = bytes.fromhex("ffaa030900")
 _SAVE: Final = bytes.fromhex("ffaa000000")
 _READ_RATE: Final = bytes.fromhex("ffaa270300")
-_RATE_REGISTER: Final = b"\x03\x00"
 _RATE_CODE: Final = b"\x09\x00"
 _RATES: Final = dict(enumerate(("0.1", "0.5", "1", "2", "5", "10", "20", "50", "100", "200"), start=1))
 
 _FRAME_BYTES: Final = 20
 _DATA: Final = b"\x55\x61"
 _REGISTERS: Final = b"\x55\x71"
+_RATE_ANSWER: Final = _REGISTERS + b"\x03\x00"
 _HEADERS: Final = (_DATA, _REGISTERS)
 _FRAME_DTYPE: Final = np.dtype("<i2")
 _SAMPLE_END: Final = 2 + 2 * N_CHANNELS
@@ -119,7 +132,6 @@ class WitMotion:
     def __init__(self) -> None:
         self._counter = SampleCounter(RATE_HZ)
         self._frames = _Frames()
-        self._wrong_rate: str | None = None
 
     @property
     def stream(self) -> StreamInfo:
@@ -133,15 +145,25 @@ class WitMotion:
         )
 
     def start(self, now_ns: int) -> Talk:  # noqa: ARG002
-        """Set 100 Hz for good, as the maker's software does, then read it back; it streams whenever it is on."""
+        """Set 100 Hz for good, as the maker's software does, then read it back; it streams whenever it is on.
+
+        Samples that come before the answer are data like those after it: the rate was set before anybody listened.
+        """
         self._frames.clear()
-        self._wrong_rate = None
         self._counter.interrupted()
         for command in (_UNLOCK, _SET_100_HZ, _SAVE):
             yield Write(WRITE_UUID, command, with_response=False)
             yield Pause(COMMAND_PAUSE_S)
         yield Subscribe(NOTIFY_UUID)
-        yield Write(WRITE_UUID, _READ_RATE, with_response=False)
+        for _ in range(MOST_QUESTIONS):
+            answer = yield Ask(WRITE_UUID, _READ_RATE, NOTIFY_UUID, with_response=False, mark=_RATE_ANSWER)
+            frames = _Frames().add(answer)[0]
+            self._counter.missed(sum(frame.startswith(_DATA) for frame in frames))
+            codes = [frame[4:6] for frame in frames if frame.startswith(_RATE_ANSWER)]
+            if codes:
+                _check_rate(codes[0])
+                return
+        raise DeviceError("the sensor does not say its rate: set 100 Hz in the maker's app, switch it off and on")
 
     def stop(self) -> Talk:
         """Nothing: there is no command for it."""
@@ -156,27 +178,19 @@ class WitMotion:
         if n_skipped > 0:
             self._counter.missed(n_cut)
             events.append(CorruptPacket(f"{n_skipped} bytes between frames", received_ns))
-        samples = []
-        for frame in frames:
-            if frame.startswith(_DATA):
-                samples.append(frame[2:_SAMPLE_END])
-            elif frame.startswith(_RATE_REGISTER, 2):
-                self._check_rate(frame[4:6])
+        samples = [frame[2:_SAMPLE_END] for frame in frames if frame.startswith(_DATA)]
         if not samples:
             return events
-        if self._wrong_rate is not None:
-            return [*events, CorruptPacket(self._wrong_rate, received_ns)]
         counts = np.frombuffer(b"".join(samples), _FRAME_DTYPE).reshape(-1, N_CHANNELS)
         saturated = (np.abs(counts.astype(np.int32)) >= _FULL_COUNTS).any(axis=1)
         return events + self._counter.deliver(counts * _SCALE, saturated, received_ns)
 
-    def _check_rate(self, code: bytes) -> None:
-        if code == _RATE_CODE:
-            self._wrong_rate = None
-        else:
-            number = int.from_bytes(code, "little")
-            rate = f"{_RATES[number]} Hz" if number in _RATES else f"an unknown rate (code {number})"
-            self._wrong_rate = f"the sensor sends at {rate}, not {RATE_HZ:g} Hz: set it in the maker's app"
+
+def _check_rate(code: bytes) -> None:
+    if code != _RATE_CODE:
+        number = int.from_bytes(code, "little")
+        rate = f"{_RATES[number]} Hz" if number in _RATES else f"an unknown rate (code {number})"
+        raise DeviceError(f"the sensor sends at {rate}, not {RATE_HZ:g} Hz: set it in the maker's app")
 
 
 def _fits_wt901ble(advert: Advert) -> bool:

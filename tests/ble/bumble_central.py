@@ -32,11 +32,12 @@ class Central:
         self.client = BleakClient(device, lambda _: self.lost.set(), backend=backend.client)
         self.came: asyncio.Queue[Notification] = asyncio.Queue()
         self.answers: asyncio.Queue[Notification] = asyncio.Queue()
-        self._asked = ""
+        self._asked: Ask | None = None
 
     async def subscribe(self, uuid: str, queue: asyncio.Queue[Notification]) -> None:
         def received(_: BleakGATTCharacteristic, data: bytearray) -> None:
-            is_answer, self._asked = self._asked == uuid, "" if self._asked == uuid else self._asked
+            is_answer = self._asked is not None and self._asked.is_answered_by(uuid, bytes(data))
+            self._asked = None if is_answer else self._asked
             (self.answers if is_answer else queue).put_nowait((uuid, bytes(data)))
 
         await self.client.start_notify(uuid, received)
@@ -59,7 +60,7 @@ class Central:
                 case Subscribe():
                     await self.subscribe(step.uuid, self.came if step.is_data else self.answers)
                 case Ask():
-                    self._asked = step.reply_uuid
+                    self._asked = step
                     await self.client.write_gatt_char(step.uuid, step.data, response=step.with_response)
                     uuid, answer = await self.answers.get()
                     assert uuid == step.reply_uuid

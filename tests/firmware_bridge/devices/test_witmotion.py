@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.channels import ACC, GYR, STANDARD_GRAVITY_M_S2, Samples
-from firmware_bridge.device import Advert, Pause, Subscribe, Write
+from firmware_bridge.device import Advert, Ask, DeviceError, Pause, Step, Subscribe, Write
 from firmware_bridge.devices.witmotion import (
     COMMAND_PAUSE_S,
     KIND_BWT901BLE5,
     KIND_WT901BLE,
+    MOST_QUESTIONS,
     NOTIFY_UUID,
     SERVICE_UUID,
     WRITE_UUID,
@@ -31,6 +32,15 @@ CAPTURED = "55 61 35ff 59ff 0a08 0000 0000 0000 b9fc", "55 61 e403 ebf4 3f00 7c0
 """obedier/vib ``analyze_wt901_data.py``: frames of a WT901BLE68, which prints the first 16 of their 20 bytes."""
 MAGNETIC_FIELD = bytes.fromhex("5571 3a00 6801 6900 7a00 0000 0000 0000 0000 0000")
 """The answer to FF AA 27 3A 00 in WitMotion's Bluetooth 5.0 protocol."""
+
+
+QUESTION = Ask(
+    WRITE_UUID, bytes.fromhex("ffaa270300"), NOTIFY_UUID, with_response=False, mark=bytes.fromhex("55710300")
+)
+
+
+def rate_answer(code: int) -> bytes:
+    return bytes.fromhex("55710300") + struct.pack("<8H", code, *(0,) * 7)
 
 
 def frame(*values: int) -> bytes:
@@ -102,7 +112,7 @@ def test_starting_unlocks_sets_100_hz_saves_subscribes_and_reads_the_rate_back()
     pause = Pause(COMMAND_PAUSE_S)
     assert rehearse(device.start(0), sensor) == [
         *(write("ffaa6988b5"), pause, write("ffaa030900"), pause, write("ffaa000000"), pause),
-        *(Subscribe(NOTIFY_UUID), write("ffaa270300")),
+        *(Subscribe(NOTIFY_UUID), QUESTION),
     ]
     assert sensor.rate_hz == 100.0
     assert rehearse(device.stop(), sensor) == []
@@ -230,24 +240,54 @@ def test_every_spoilt_notification_with_a_header_is_one_sample_of_a_gap() -> Non
     assert sensor.counts.samples_spoilt - n_headless <= n_gap(events) <= sensor.counts.samples_spoilt
 
 
-def test_a_sensor_that_keeps_another_rate_delivers_no_sample_with_wrong_times() -> None:
-    sensor, device = WitMotionPeripheral(lambda _rate_hz: [noise(3)], fastest_code=8), WitMotion()
-    steps = rehearse(device.start(0), sensor)
-    question = steps[-1]
-    assert isinstance(question, Write)
-    ((uuid, answer),) = sensor.write(question.uuid, question.data, 0)
-    assert device.feed(uuid, answer, 0) == []
-    events = decode(device, sensor)
-    assert len(events) == 3
-    assert set(reasons(events)) == {"the sensor sends at 10 Hz, not 100 Hz: set it in the maker's app"}
+@pytest.mark.parametrize("fastest_code", [8, 7])
+def test_a_sensor_that_keeps_another_rate_is_refused_before_its_first_sample(fastest_code: int) -> None:
+    sensor = WitMotionPeripheral(lambda _rate_hz: [noise(3)], fastest_code=fastest_code)
+    with pytest.raises(DeviceError, match="sends at 10 Hz, not 100 Hz: set it in the maker's app"):
+        rehearse(WitMotion().start(0), sensor)
 
 
-def test_the_rate_is_believed_again_after_it_was_set() -> None:
+def answered(device: WitMotion, *answers: bytes) -> list[Step]:
+    """Start a sensor that gives these answers, one after the other; the questions that got one."""
+    talk = device.start(0)
+    step = next(talk)
+    asked: list[Step] = []
+    left = list(answers)
+    while True:
+        try:
+            if isinstance(step, Ask):
+                asked.append(step)
+                step = talk.send(left.pop(0))
+            else:
+                step = talk.send(b"")
+        except StopIteration:
+            assert not left
+            return asked
+
+
+def test_data_between_question_and_answer_are_data_and_no_answer() -> None:
+    """A sensor streams over the characteristic that it answers on."""
+    assert not QUESTION.is_answered_by(NOTIFY_UUID, frame(1, 2, 3))
+    assert not QUESTION.is_answered_by(NOTIFY_UUID, MAGNETIC_FIELD)
+    assert not QUESTION.is_answered_by(WRITE_UUID, rate_answer(9))
+    assert QUESTION.is_answered_by(NOTIFY_UUID, frame(1) + rate_answer(9))
+
+
+def test_an_answer_that_is_cut_or_no_frame_is_asked_for_again_a_bounded_number_of_times() -> None:
+    cut, inside = rate_answer(6)[:12], frame(0x7155, 3, 6)
+    assert answered(WitMotion(), cut, inside, rate_answer(9)) == [QUESTION] * MOST_QUESTIONS
+    with pytest.raises(DeviceError, match="does not say its rate: set 100 Hz"):
+        answered(WitMotion(), *[cut] * MOST_QUESTIONS)
+    with pytest.raises(DeviceError, match="an unknown rate"):
+        answered(WitMotion(), rate_answer(255))
+
+
+def test_samples_beside_the_answer_are_counted_as_lost() -> None:
     device = WitMotion()
-    device.feed(NOTIFY_UUID, b"\x55\x71\x03\x00\xff\x00" + bytes(14), 0)
-    assert "code 255" in reasons(device.feed(NOTIFY_UUID, frame(1), 0))[0]
-    device.feed(NOTIFY_UUID, b"\x55\x71\x03\x00\x09\x00" + bytes(14), 0)
-    assert len(blocks_of(device.feed(NOTIFY_UUID, frame(1), 0))) == 1
+    device.feed(NOTIFY_UUID, frame(1), 0)
+    answered(device, frame(2) + rate_answer(9) + frame(3))
+    gap, _ = device.feed(NOTIFY_UUID, frame(4), 10 * MS)
+    assert gap == Gap(1, 2, 10 * MS, is_estimated=True)
 
 
 @given(st.lists(st.one_of(st.binary(max_size=50), st.binary(max_size=30).map(b"\x55\x61".__add__)), max_size=40))
