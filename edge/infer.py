@@ -5,6 +5,7 @@ this one committed.
 """
 
 import time
+from collections import deque
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from edge.pipeline import LinkCounts, Pipeline, Sink
 from edge.records import LinkState, LinkStatus, Record, decode_record
 from edge.ring import RingReader
 from edge.run_settings import RunSettings, Stop, run_process
-from firmware_bridge.events import Block, Gap, Restart
+from firmware_bridge.events import Block, Event, Gap, Restart
 
 _READER_ID: Final = 0
 _WAIT_S: Final = 0.05  # new subscribers are answered at least this often
@@ -57,6 +58,8 @@ class Inference:
         self._published_state: LinkState | None = None
         self._earlier = EarlierLives()
         self._handover = Handover()
+        # What a status, which comes every second, does not tell of yet: a life that ends now never will.
+        self._since_status: deque[Event] = deque(maxlen=_MAX_WAITING)
         self._n_restarts = settings.n_restarts - (1 if is_first_life else 0)
         self._newest_device_ns: int | None = None
         # Blocks that came before the rate is known: a status comes every second, that is 26 blocks at 104 Hz.
@@ -77,12 +80,16 @@ class Inference:
     def take(self, record: Record) -> None:
         """One record of this sensor."""
         self._heard_s = time.monotonic()
+        self._note(record.item)
         match record.item:
             case LinkStatus() as status:
                 if self._status is not None and status.packets_received < self._status.packets_received:
                     self._earlier.add(self._status)
+                    for event in self._since_status:
+                        self._earlier.add_event(event)
                     self._handover.new_life()
                 self._status = status
+                self._since_status.clear()
                 if status.boot_id:
                     self._handover.restart(status.boot_id)
                 self._check_rate(status.rate_hz)
@@ -102,6 +109,14 @@ class Inference:
             case Gap() as gap:
                 self._tell_gap(gap)
 
+    def _note(self, item: Event | LinkStatus) -> None:
+        if isinstance(item, LinkStatus):
+            return
+        before = self._since_status[-1] if self._since_status else None
+        is_rest = isinstance(item, Block) and isinstance(before, Block) and item.received_ns == before.received_ns
+        if not is_rest:  # a long notification is cut into several blocks
+            self._since_status.append(item)
+
     def _tell_gap(self, gap: Gap) -> None:
         self._sink(
             messages.Gap(
@@ -119,7 +134,7 @@ class Inference:
             return
         gap = self._handover.block(item, self._status.rate_hz if self._status is not None else 0.0)
         if gap is not None:
-            self._earlier.add_gap(gap)
+            self._earlier.add_event(gap)
             self._tell_gap(gap)
 
     def _check_rate(self, rate_hz: float) -> None:

@@ -7,7 +7,7 @@ two of them leave. A sensor that numbers its samples since its boot is counted e
 from dataclasses import dataclass
 
 from edge.records import LinkStatus
-from firmware_bridge.events import Block, Gap
+from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Event, Gap, Restart
 
 
 @dataclass(slots=True)
@@ -32,11 +32,21 @@ class EarlierLives:
         self.n_gaps += status.gaps
         self.n_reconnects += status.reconnects
 
-    def add_gap(self, gap: Gap) -> None:
-        """What was lost between two lives."""
-        self.n_lost_samples += gap.n_samples
-        self.n_lost_estimated += gap.n_samples if gap.is_estimated else 0
-        self.n_gaps += 1
+    def add_event(self, event: Event) -> None:
+        """What came after that status, or was lost between two lives."""
+        match event:
+            case Block():
+                self.n_packets += 1
+            case Gap():
+                self.n_lost_samples += event.n_samples
+                self.n_lost_estimated += event.n_samples if event.is_estimated else 0
+                self.n_gaps += 1
+            case CorruptPacket():
+                self.n_corrupt += 1
+            case DuplicatePacket():
+                self.n_duplicates += 1
+            case Restart():
+                pass
 
 
 class Handover:

@@ -5,7 +5,7 @@ import pytest
 
 from edge.lives import EarlierLives, Handover
 from edge.records import LinkState, LinkStatus
-from firmware_bridge.events import Block, Gap
+from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Event, Gap, Restart
 
 S = 1_000_000_000
 
@@ -54,5 +54,13 @@ def test_counts_of_earlier_lives_add_up(is_estimated: bool) -> None:
     earlier = EarlierLives()
     for _ in range(2):
         earlier.add(LinkStatus(LinkState.STREAMING, "left", 104.0, 10, 1, 2, 40, 5, 1, 0, 3, 2))
-    earlier.add_gap(Gap(0, 7, 0, is_estimated=is_estimated))
-    assert earlier == EarlierLives(20, 2, 4, 17, 6 + 7 * is_estimated, 5, 2)
+    events: list[Event] = [
+        Gap(0, 7, 0, is_estimated=is_estimated),
+        block(0, 0),
+        CorruptPacket("cut", 0),
+        DuplicatePacket(3, 0),
+        Restart(1, 0),
+    ]
+    for event in events:
+        earlier.add_event(event)
+    assert earlier == EarlierLives(21, 3, 5, 17, 6 + 7 * is_estimated, 5, 2)
