@@ -91,7 +91,8 @@ class DescribedDevice:
         if description.clock is not None and not abs(ticks) * description.clock.tick_ns < _MOST_NS:
             return [CorruptPacket("its time is no number, or centuries away", received_ns)]
         if self._by_counter is not None and description.counter is not None:
-            reading = int(_read(description.counter.number, data))
+            # Below the wrap, also where its type has a sign: no event has a negative number.
+            reading = int(_read(description.counter.number, data)) % description.counter.wrap
             return self._feed_counted(self._by_counter, reading, ticks, counts, received_ns)
         if self._by_clock is not None and description.clock is not None:
             stamp_ns = _last_stamp_ns(description, description.clock, ticks)

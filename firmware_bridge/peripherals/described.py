@@ -107,7 +107,8 @@ class DescribedPeripheral(SampledPeripheral):
 
     def _count(self, counter: Counter, first_index: int) -> int:
         is_of_samples = counter.counts is Counts.SAMPLES
-        return (first_index if is_of_samples else first_index // self._description.samples_per_packet) % counter.wrap
+        count = first_index if is_of_samples else first_index // self._description.samples_per_packet
+        return int(_wrapped(count, counter.number, counter.wrap))
 
 
 def _is(step: Write, uuid: str, data: bytes) -> bool:
@@ -118,7 +119,13 @@ def _ticks(clock: Clock, time_us: NDArray[np.int64]) -> float:
     ticks = float(time_us[-1 if clock.is_of_last_sample else 0]) * 1000 / clock.tick_ns
     if not clock.number.is_float:
         ticks = math.floor(ticks)
-    return ticks % clock.wrap if clock.wrap else ticks
+    return _wrapped(ticks, clock.number, clock.wrap) if clock.wrap else ticks
+
+
+def _wrapped(value: float, number: Number, wrap: int) -> float:
+    """Gone round, to below 0 where the type has a sign."""
+    rest = value % wrap
+    return rest if rest <= number.high else rest - wrap
 
 
 def _put(packet: bytearray, number: Number, shift: int, value: float) -> None:

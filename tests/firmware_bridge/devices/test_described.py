@@ -194,6 +194,26 @@ def test_a_small_counter_that_wrapped_while_away_is_unwrapped_by_the_arrivals() 
     assert gaps(events) == [((n_packets - 1) * N, False)]
 
 
+@pytest.mark.parametrize("clock", [None, Clock(Number("i16", 2), 1_000_000.0)], ids=["no clock", "signed clock"])
+def test_a_signed_counter_and_a_signed_clock_go_round_without_a_loss(clock: Clock | None) -> None:
+    signed = replace(PLAIN, counter=Counter(Number("i8", 0)), clock=clock)
+    device, peripheral = DescribedDevice(signed), DescribedPeripheral(noise, signed)
+    rehearse(device.start(0), peripheral)
+    events = hear(device, peripheral, 70.0)
+    assert set(kinds(events)) == {Block}
+    times = np.concatenate([block.device_time_ns for block in blocks(events)])
+    assert (np.diff(times) > 0).all()
+    assert np.ptp(times) / 1e9 == pytest.approx(70.0, abs=0.1)
+
+
+def test_a_packet_that_comes_twice_is_told_by_a_number_that_a_record_holds() -> None:
+    """A signed counter reads below 0 half of the time."""
+    device = DescribedDevice(replace(PLAIN, counter=Counter(Number("i16", 0))))
+    packet = struct.pack("<h", -5) + bytes(4 + 12 * N)
+    device.feed(DATA, packet, 0)
+    assert device.feed(DATA, packet, 1_000) == [DuplicatePacket((1 << 16) - 5, 1_000)]
+
+
 def test_a_link_that_stalls_for_seconds_and_catches_up_loses_nothing() -> None:
     device = DescribedDevice(COUNTED)
     counted(7, at_s=0.0, device=device)
