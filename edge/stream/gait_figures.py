@@ -4,7 +4,6 @@ Strides go in, figures come out, in the register's units, over all strides and o
 be anybody's are counted and left out. Memory is constant.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ class _Welford:
 
     @property
     def figure(self) -> RunningFigure:
-        deviation = math.sqrt(self._squares / (self._n - 1)) if self._n > 1 else None
+        deviation = (self._squares / (self._n - 1)) ** 0.5 if self._n > 1 else None
         return RunningFigure(self._mean if self._n else None, deviation, self._n)
 
 
