@@ -50,10 +50,18 @@ class Intake:
         rotation = None if info.is_foot_frame else self._given_rotation
         self._rotation = None if rotation is None else np.kron(np.eye(2), rotation.T).astype(np.float32)
         if self._boot_id is None:
-            self.put([Restart(info.boot_id, received_ns)])
+            self.began_anew(received_ns)
+
+    def began_anew(self, received_ns: int) -> None:
+        """Nothing that the sensor counts goes on from before."""
+        assert self._info is not None, "a sensor that began has said what it sends"
+        self._put(Restart(self._info.boot_id, received_ns))
 
     def put(self, events: list[Event]) -> None:
-        """Take what a decoder made of one notification."""
+        """Take what a decoder made of one notification; without any event too, which may wait for another one."""
+        is_spoilt = any(isinstance(event, CorruptPacket | DuplicatePacket) for event in events)
+        if not is_spoilt or any(isinstance(event, Block) for event in events):
+            self._n_packets += 1
         for event in events:
             self._put(event)
 
@@ -92,7 +100,6 @@ class Intake:
     def _put(self, event: Event) -> None:
         match event:
             case Block():
-                self._n_packets += 1
                 self._n_samples += len(event.samples)
                 self._put_block(event)
                 return
@@ -115,8 +122,8 @@ class Intake:
         first_ns = int(block.device_time_ns[0])
         if self._info.has_clock:
             if not isinstance(self._clock, LowerEnvelopeClock):
-                self._clock = LowerEnvelopeClock(self._info.fill_time_ns)
-            self._clock.update(first_ns, block.received_ns)
+                self._clock = LowerEnvelopeClock()
+            self._clock.update(int(block.device_time_ns[-1]), block.received_ns)
             host_ns = self._clock.host_ns(first_ns)
         else:
             if not isinstance(self._clock, LeastSquaresClock):

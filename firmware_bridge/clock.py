@@ -27,16 +27,15 @@ _PRIOR_XX: Final = 100.0
 class LowerEnvelopeClock:
     """Device time to host time by the lowest (arrival − device time) of the last 30 s: the packets that waited least.
 
-    ``fill_time_ns`` is known beforehand and taken off: from the sample whose device time is given to the last one of
-    its packet, which must be full before it can leave. What remains is the shortest delay of the link, about 1 ms.
+    A packet cannot leave before its last sample is taken, so that one's device time is what its arrival is compared
+    with, however many samples it has. What remains is the shortest delay of the link, about 1 ms.
 
     Kept are the lowest offset of each second, and the lowest of each of the last 20 windows: their slope is the drift
     between the clocks, by which older seconds are carried forward. Without that the lowest offset of a window would be
     its oldest or its newest by rule, up to 1.5 ms off at 50 ppm.
     """
 
-    def __init__(self, fill_time_ns: int = 0) -> None:
-        self._fill_time_ns = fill_time_ns
+    def __init__(self) -> None:
         self._buckets: deque[tuple[int, int]] = deque()
         self._spans: deque[tuple[int, int]] = deque(maxlen=_SPANS_KEPT)
         self._span_start_ns = 0
@@ -45,8 +44,8 @@ class LowerEnvelopeClock:
         self._newest_ns = 0
 
     def update(self, device_time_ns: int, received_ns: int) -> None:
-        """Take one packet: the device time of a sample in it and the host's time of its arrival."""
-        offset_ns = received_ns - device_time_ns - self._fill_time_ns
+        """Take one packet: the device time of its last sample and the host's time of its arrival."""
+        offset_ns = received_ns - device_time_ns
         buckets = self._buckets
         if self._offset_ns is None:
             self._span_start_ns = device_time_ns

@@ -100,28 +100,32 @@ class Losses(StrEnum):
 class StreamInfo:
     """What a started sensor delivers.
 
-    ``rate_hz`` is nominal, ``samples_per_packet`` the usual number, ``is_foot_frame`` whether the sensor has turned its
-    axes to the foot's itself, ``boot_id`` what it counts its boots by, where it does. ``has_clock``: device times are
-    the sensor's own, else they are sample numbers at the nominal rate.
+    ``rate_hz`` is nominal, ``samples_per_packet`` the usual number, ``max_samples_per_packet`` the greatest where they
+    vary. ``n_streams`` is 2 where acceleration and angular rate come in notifications of their own, each with so many.
+    ``is_foot_frame`` says whether the sensor has turned its axes to the foot's itself, ``boot_id`` what it counts its
+    boots by, where it does. ``has_clock``: device times are the sensor's own, else they are sample numbers at the
+    nominal rate.
     """
 
     rate_hz: float
-    samples_per_packet: float
+    samples_per_packet: int
     acc_range_m_s2: float
     gyr_range_rad_s: float
     has_clock: bool
     is_foot_frame: bool = False
     boot_id: int = 0
+    max_samples_per_packet: int = 0
+    n_streams: int = 1
 
     @property
-    def fill_time_ns(self) -> int:
-        """From the first sample of a packet to its last, before which it cannot leave."""
-        return round(max(0.0, self.samples_per_packet - 1) * 1e9 / self.rate_hz)
+    def longest_packet_s(self) -> float:
+        """How much signal one notification holds at most: so long a sensor that is well may say nothing."""
+        return max(self.samples_per_packet, self.max_samples_per_packet) / self.rate_hz
 
     @property
     def packet_rate_hz(self) -> float:
-        """Packets a second, when all arrive."""
-        return self.rate_hz / self.samples_per_packet
+        """Notifications a second, when all arrive and hold the usual number."""
+        return self.n_streams * self.rate_hz / self.samples_per_packet
 
 
 class Device(Protocol):

@@ -34,7 +34,7 @@ class Link:
 
     def __init__(self, sensor: str, now_ns: int, silent_after_s: float) -> None:
         self.state = LinkState.SEARCHING
-        self._sensor = sensor
+        self.sensor = sensor
         self._streaming_since_ns = now_ns
         self._silent_after_ns = round(silent_after_s * 1e9)
         self._n_failures = 0
@@ -45,13 +45,13 @@ class Link:
     def to(self, state: LinkState, now_ns: int) -> None:
         """Go on to a state."""
         if state is not LinkState.ENDED and state not in NEXT[self.state]:
-            raise ValueError(f"{self._sensor}: no way from {self.state} to {state}")
+            raise ValueError(f"{self.sensor}: no way from {self.state} to {state}")
         if state is LinkState.STREAMING and self.state is LinkState.SUBSCRIBING:
             self.n_reconnects += int(self._has_streamed)
             self._has_streamed = True
             self._streaming_since_ns = now_ns
             if self._is_trouble_told:
-                _LOG.warning("%s: streaming again", self._sensor)
+                _LOG.warning("%s: streaming again", self.sensor)
             self._is_trouble_told = False
         self.state = state
 
@@ -68,21 +68,23 @@ class Link:
         _LOG.log(
             logging.WARNING if self._n_failures == 1 else logging.DEBUG,
             "%s: %s while %s; trying again",
-            self._sensor,
+            self.sensor,
             reason,
             self.state,
         )
         self.to(LinkState.BACKING_OFF, now_ns)
         return min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** (self._n_failures - 1))
 
-    def watch(self, heard_ns: int, now_ns: int) -> bool:
+    def watch(self, heard_ns: int, now_ns: int, longest_packet_s: float) -> bool:
         """Look at a standing link's silence: sets streaming or silent; whether it is time to give the link up.
 
-        Silent after ``silent_after_s``; as long again, and only a new connection will help.
+        Silent after ``silent_after_s``, but not before two of the sensor's longest packets could have come; as long
+        again, and only a new connection will help.
         """
+        silent_after_ns = max(self._silent_after_ns, round(2e9 * longest_packet_s))
         silence_ns = now_ns - heard_ns
-        if self.state is LinkState.STREAMING and silence_ns > self._silent_after_ns:
+        if self.state is LinkState.STREAMING and silence_ns > silent_after_ns:
             self.to(LinkState.SILENT, now_ns)
-        elif self.state is LinkState.SILENT and silence_ns <= self._silent_after_ns:
+        elif self.state is LinkState.SILENT and silence_ns <= silent_after_ns:
             self.to(LinkState.STREAMING, now_ns)
-        return silence_ns > 2 * self._silent_after_ns
+        return silence_ns > 2 * silent_after_ns

@@ -27,14 +27,13 @@ from firmware_bridge.device import (
     Talk,
     Write,
 )
-from firmware_bridge.events import Restart
 
 _LOG: Final = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S: Final = 5.0
 """Ten times the longest supervision timeout's share: an answer that takes longer will not come."""
 START_WITHIN_S: Final = 20.0
-STOP_WITHIN_S: Final = 0.8
+STOP_WITHIN_S: Final = 0.6
 """Ctrl-C has two seconds for everything."""
 BATTERY_EVERY_S: Final = 60.0
 BATTERY_WITHIN_S: Final = 2.0
@@ -71,7 +70,7 @@ class Session:
         self._is_it = is_it
         self._on_started = on_started
         self._has_worked = has_worked
-        self._is_fresh = True
+        self._begins_anew = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``, which alone is told as the end; a sensor that cannot be used raises its `DeviceError`."""
@@ -128,8 +127,8 @@ class Session:
                     raise
                 return str(error)  # it could be used before: it will be again
             self._on_started(self._device)
-            conversation.begin(is_anew=not self._is_fresh)
-            self._has_worked = self._is_fresh = True
+            conversation.begin(is_anew=self._begins_anew)
+            self._has_worked, self._begins_anew = True, False
             self._to(LinkState.STREAMING)
             self._intake.n_reconnects = self._link.n_reconnects
             reason = await self._watch(connection, conversation, stop)
@@ -148,7 +147,7 @@ class Session:
             return
         self._address = seen.address
         self._device = self._kind.make()
-        self._is_fresh = False
+        self._begins_anew = True
         _LOG.warning(
             "%s: a sensor of its name advertises from another private address; taken for it, counting begins anew",
             self._link.sensor,
@@ -165,7 +164,9 @@ class Session:
                     if bug.done():
                         bug.result()
                 before = self._link.state
-                is_over = self._link.watch(self._intake.heard_ns, time.monotonic_ns())
+                is_over = self._link.watch(
+                    self._intake.heard_ns, time.monotonic_ns(), self._device.stream.longest_packet_s
+                )
                 if self._link.state is not before:
                     self._tell()
                 if is_over and not lost.is_set() and not stop.is_set():
@@ -177,7 +178,6 @@ class Session:
 
     async def _ask_for_battery(self, connection: Connection) -> None:
         """Now and then; a sensor that refuses or says nothing is not asked again in this connection."""
-        self._intake.battery_percent = None
         try:
             while connection.has(self._kind.battery_uuid):
                 async with asyncio.timeout(BATTERY_WITHIN_S):
@@ -185,7 +185,8 @@ class Session:
                 self._intake.battery_percent = value[0] if value and value[0] <= 100 else None
                 await asyncio.sleep(BATTERY_EVERY_S)
         except (LinkError, TimeoutError):
-            self._intake.battery_percent = None
+            pass  # as one that has none
+        self._intake.battery_percent = None
 
     def _to(self, state: LinkState) -> None:
         self._link.to(state, time.monotonic_ns())
@@ -242,7 +243,7 @@ class _Conversation:
         now_ns = time.monotonic_ns()
         self._intake.started(self._device.stream, now_ns)
         if is_anew:
-            self._intake.put([Restart(self._device.stream.boot_id, now_ns)])
+            self._intake.began_anew(now_ns)
         early, self._early = self._early, None
         for uuid, data, received_ns in early or ():
             self._take(uuid, data, received_ns)

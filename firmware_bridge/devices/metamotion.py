@@ -119,13 +119,14 @@ class MetaMotion:
 
     @property
     def stream(self) -> StreamInfo:
-        """The same for each one; a packet is one notification of either stream, so half a sample."""
+        """The same for each one."""
         return StreamInfo(
             rate_hz=RATE_HZ,
-            samples_per_packet=0.5,
+            samples_per_packet=1,
             acc_range_m_s2=ACC_RANGE_G * STANDARD_GRAVITY_M_S2,
             gyr_range_rad_s=math.radians(GYR_RANGE_DEG_S),
             has_clock=False,
+            n_streams=2,
         )
 
     def start(self, now_ns: int) -> Talk:  # noqa: ARG002

@@ -40,8 +40,10 @@ ACC_RANGE_G: Final = 8
 GYR_RANGE_DEG_S: Final = 2000
 MAX_RATE_HZ: Final = 104
 """More, which a sensor in "SDK mode" offers, is not used here and only fills the air."""
-SAMPLES_PER_PACKET: Final = 34.0
-"""Of either kind, while walking: delta compression makes it vary. At rest it is up to four times as many."""
+SAMPLES_PER_PACKET: Final = 34
+"""Of either kind, while walking: delta compression makes it vary."""
+MAX_SAMPLES_PER_PACKET: Final = 136
+"""At rest."""
 
 _SI: Final = {ACC_TYPE: STANDARD_GRAVITY_M_S2, GYR_TYPE: float(np.pi / 180)}
 _HALVES: Final = {ACC_TYPE: Half.ACC, GYR_TYPE: Half.GYR}
@@ -70,6 +72,8 @@ class Polar:
             acc_range_m_s2=self._scales[ACC_TYPE].full * _SI[ACC_TYPE],
             gyr_range_rad_s=self._scales[GYR_TYPE].full * _SI[GYR_TYPE],
             has_clock=True,
+            max_samples_per_packet=MAX_SAMPLES_PER_PACKET,
+            n_streams=2,
         )
 
     def start(self, now_ns: int) -> Talk:  # noqa: ARG002

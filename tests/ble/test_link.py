@@ -77,15 +77,24 @@ def test_reconnects_count_from_the_second_connection_that_streams() -> None:
 
 def test_silence_shows_first_ends_when_data_come_and_at_twice_the_time_is_the_end() -> None:
     link = streaming_link()
-    assert not link.watch(heard_ns=0, now_ns=2 * S)
+    assert not link.watch(heard_ns=0, now_ns=2 * S, longest_packet_s=0.04)
     assert link.state is LinkState.STREAMING
-    assert not link.watch(heard_ns=0, now_ns=2 * S + 1)
+    assert not link.watch(heard_ns=0, now_ns=2 * S + 1, longest_packet_s=0.04)
     assert link.state.value == "silent"
-    assert not link.watch(heard_ns=3 * S, now_ns=3 * S)
+    assert not link.watch(heard_ns=3 * S, now_ns=3 * S, longest_packet_s=0.04)
     assert link.state is LinkState.STREAMING
-    link.watch(heard_ns=3 * S, now_ns=6 * S)
-    assert link.watch(heard_ns=3 * S, now_ns=7 * S + 1)
+    link.watch(heard_ns=3 * S, now_ns=6 * S, longest_packet_s=0.04)
+    assert link.watch(heard_ns=3 * S, now_ns=7 * S + 1, longest_packet_s=0.04)
     assert link.state.value == "silent"
+
+
+def test_a_sensor_whose_packets_are_long_is_not_taken_for_silent_between_two_of_them() -> None:
+    link = streaming_link()
+    assert not link.watch(heard_ns=0, now_ns=5 * S, longest_packet_s=2.6)
+    assert link.state is LinkState.STREAMING
+    assert not link.watch(heard_ns=0, now_ns=6 * S, longest_packet_s=2.6)
+    assert link.state.value == "silent"
+    assert link.watch(heard_ns=0, now_ns=11 * S, longest_packet_s=2.6)
 
 
 def test_the_first_failure_in_a_row_is_a_warning_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.config import VirtualConfig
 from edge.intake import Intake
 from edge.records import MAX_BLOCK_SAMPLES, LinkState, LinkStatus, Record, decode_record
 from edge.ring import RingReader, RingWriter, create_ring
 from edge.sources.conventions import parse_axes
-from firmware_bridge.device import StreamInfo
-from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Gap, Restart
+from edge.sources.virtual import walk_source
+from firmware_bridge.device import DeviceKind, StreamInfo
+from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Event, Gap, Restart
+from firmware_bridge.kinds import KINDS, PERIPHERALS
+from firmware_bridge.peripheral import rehearse
 
 CLOCKED = StreamInfo(104.0, 4, 157.0, 35.0, has_clock=True, boot_id=5)
 UNCLOCKED = StreamInfo(100.0, 1, 157.0, 35.0, has_clock=False)
@@ -97,7 +101,7 @@ def test_everything_that_a_decoder_says_is_counted_and_handed_on(ends: Ends) -> 
     intake.status(LinkState.STREAMING, 200 * MS)
     *_, status = [record.item for record in ends.records()]
     assert isinstance(status, LinkStatus)
-    assert (status.packets_received, status.samples_received) == (2, 8)
+    assert (status.packets_received, status.samples_received) == (1, 8)
     assert (status.samples_lost, status.samples_lost_estimated, status.gaps) == (9, 3, 2)
     assert (status.packets_corrupt, status.packets_duplicate, status.reconnects) == (1, 1, 2)
     assert (status.battery_percent, status.rssi_dbm, status.rate_hz) == (42, -70, 104.0)
@@ -114,6 +118,65 @@ def test_the_packet_rate_is_that_since_the_status_before(ends: Ends) -> None:
     intake.status(LinkState.STREAMING, 2500 * MS)
     rates = [item.packet_rate_hz for record in ends.records() if isinstance(item := record.item, LinkStatus)]
     assert rates == [0.0, 26.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.key)
+def test_every_kind_shows_all_its_notifications_beside_as_many_that_were_expected(kind: DeviceKind, ends: Ends) -> None:
+    sensor, device = PERIPHERALS[kind.key](walk_source(VirtualConfig())), kind.make()
+    intake = Intake(ends.writer, 1, "left")
+    rehearse(device.start(0), sensor)
+    intake.started(device.stream, 0)
+    intake.status(LinkState.STREAMING, 1)
+    n_notifications = 0
+    for ready_us, (uuid, data) in sensor.notifications(10_000_000):
+        intake.put(device.feed(uuid, data, ready_us * 1000))
+        n_notifications += 1
+    ends.records()
+    intake.status(LinkState.STREAMING, 10_000 * MS + 1)
+    (record,) = ends.records()
+    status = record.item
+    assert isinstance(status, LinkStatus)
+    assert status.packets_received == n_notifications
+    assert status.packet_rate_hz == n_notifications / 10
+    assert status.packet_rate_expected_hz == pytest.approx(status.packet_rate_hz, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("events", "n_received"),
+    [
+        ([], 1),
+        ([block(), Gap(4, 6, 0), block(first=10)], 1),
+        ([DuplicatePacket(1, 0), block()], 1),
+        ([Gap(0, 6, 0)], 1),
+        ([CorruptPacket("cut", 0)], 0),
+        ([DuplicatePacket(1, 0), DuplicatePacket(1, 0)], 0),
+    ],
+    ids=["waits for another", "several blocks", "partly known", "without partner", "corrupt", "known"],
+)
+def test_a_notification_counts_once_unless_nothing_of_it_is_any_good(
+    events: list[Event], n_received: int, ends: Ends
+) -> None:
+    intake = Intake(ends.writer, 1, "left")
+    intake.started(CLOCKED, 0)
+    intake.put(events)
+    intake.status(LinkState.STREAMING, 1)
+    *_, status = [record.item for record in ends.records()]
+    assert isinstance(status, LinkStatus)
+    assert status.packets_received == n_received
+
+
+def test_packets_of_any_length_give_their_samples_the_time_of_the_last_one_less_the_way(ends: Ends) -> None:
+    """A Polar at rest sends 136 samples a packet, and 34 while it moves."""
+    intake = Intake(ends.writer, 1, "left")
+    intake.started(CLOCKED, 0)
+    first = 0
+    for n_samples in (19, 4, 11, 2):
+        last_ns = (first + n_samples - 1) * 10 * MS
+        intake.put([block(n_samples=n_samples, first=first, received_ns=7000 * MS + last_ns)])
+        first += n_samples
+    for record in ends.records():
+        if isinstance(record.item, Block):
+            assert record.host_time_ns == 7000 * MS + record.item.first_sample_index * 10 * MS
 
 
 def test_before_a_sensor_is_started_its_rate_is_unknown(ends: Ends) -> None:

@@ -51,10 +51,10 @@ def simulate(*, drift: float, duration_s: float, seed: int = 1) -> Link:
 
 def envelope_errors_s(link: Link) -> NDArray[np.float64]:
     """Of the host time of each packet's first sample, as known when it came."""
-    clock = LowerEnvelopeClock(fill_time_ns=round(FILL_S * 1e9))
+    clock = LowerEnvelopeClock()
     errors = []
     for device_s, truth_s, arrival_s in zip(link.device_s, link.truth_s, link.arrival_s, strict=True):
-        clock.update(round(device_s * 1e9), round(arrival_s * 1e9))
+        clock.update(round((device_s + FILL_S) * 1e9), round(arrival_s * 1e9))
         errors.append(clock.host_ns(round(device_s * 1e9)) / 1e9 - truth_s)
     return np.array(errors)
 

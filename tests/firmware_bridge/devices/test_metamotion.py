@@ -314,5 +314,4 @@ def test_the_table_says_what_the_stream_says() -> None:
     assert stream.acc_range_m_s2 == pytest.approx(KIND.acc_range_g * G)
     assert np.degrees(stream.gyr_range_rad_s) == pytest.approx(KIND.gyr_range_deg_s)
     assert stream.packet_rate_hz == 200.0
-    assert stream.fill_time_ns == 0
     assert not stream.has_clock
