@@ -5,7 +5,22 @@ import sys
 import typer
 
 from edge import __version__
-from edge.cli import dataset, doctor, evaluate, info, live, replay, scan, search, train, twins, virtual_sensor, watch
+from edge.cli import (
+    dataset,
+    doctor,
+    evaluate,
+    export,
+    info,
+    live,
+    recover,
+    replay,
+    scan,
+    search,
+    train,
+    twins,
+    virtual_sensor,
+    watch,
+)
 from edge.errors import FrailedgeError
 
 app = typer.Typer(
@@ -39,6 +54,8 @@ app.command("watch")(watch.command)
 app.command("scan")(scan.command)
 app.command("doctor")(doctor.command)
 app.command("virtual-sensor")(virtual_sensor.command)
+app.command("recover")(recover.command)
+app.command("export")(export.command)
 app.command("config")(info.config_command)
 app.command("schema")(info.schema_command)
 app.command("twins")(twins.twins_command)

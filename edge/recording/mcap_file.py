@@ -34,11 +34,11 @@ _CHUNK: Final = struct.Struct("<BQQQQII4sQ")  # opcode, length, start, end, size
 _CHUNK_MARK: Final = struct.pack("<I", len(_COMPRESSION)) + _COMPRESSION
 _MARK_AT: Final = struct.calcsize("<BQQQQI")
 _MESSAGE: Final = struct.Struct("<HIQQ")
-_BETWEEN: Final = frozenset(opcode.value for opcode in Opcode) - {Opcode.CHUNK.value}
+_IS_CHUNK, _IS_MESSAGE, _IS_CHANNEL = Opcode.CHUNK.value, Opcode.MESSAGE.value, Opcode.CHANNEL.value
+_BETWEEN: Final = frozenset(opcode.value for opcode in Opcode) - {_IS_CHUNK}
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(msgspec.Struct, frozen=True):
     """One message as it stands in a file; times are wall-clock nanoseconds since 1970."""
 
     topic: str
@@ -202,6 +202,7 @@ def salvage(data: bytes) -> Salvaged:
 
 def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Begin, end and content of every intact chunk, found by how one looks: a damaged length must not hide the next."""
+    decompressor = zstandard.ZstdDecompressor()
     position = 0
     while (mark := data.find(_CHUNK_MARK, position)) >= 0:
         begin = mark - _MARK_AT
@@ -209,8 +210,8 @@ def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         if begin >= 0 and begin + _CHUNK.size <= len(data):
             opcode, _, _, _, size, crc, _, _, n_compressed = _CHUNK.unpack_from(data, begin)
             end = begin + _CHUNK.size + n_compressed
-            if opcode == Opcode.CHUNK and end <= len(data):
-                content = _decompress(data[begin + _CHUNK.size : end], size, crc)
+            if opcode == _IS_CHUNK and end <= len(data):
+                content = _decompress(decompressor, data[begin + _CHUNK.size : end], size, crc)
         if content is None:
             position = mark + 1
         else:
@@ -218,12 +219,12 @@ def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             position = end
 
 
-def _decompress(data: bytes, size: int, crc: int) -> bytes | None:
+def _decompress(decompressor: zstandard.ZstdDecompressor, data: bytes, size: int, crc: int) -> bytes | None:
     """The content of a chunk, or None unless it is exactly what was written."""
     try:
         if size > _MAX_CHUNK_BYTES or zstandard.get_frame_parameters(data).content_size != size:
             return None  # before that much memory is asked for
-        content = zstandard.decompress(data, max_output_size=size)
+        content = decompressor.decompress(data, max_output_size=size)
     except zstandard.ZstdError:
         return None
     return content if len(content) == size and zlib.crc32(content) == crc else None
@@ -256,21 +257,16 @@ def _channel_names(metadata: dict[str, str]) -> dict[int, str]:
 
 def _messages(content: bytes, names: dict[int, str]) -> Iterator[StoredMessage | None]:
     """The messages of an intact chunk, None for one whose channel is not known; learns the channels it comes by."""
-    for opcode, begin, end in _inner_records(content):
-        if opcode == Opcode.CHANNEL:
-            channel = Channel.read(ReadDataStream(io.BytesIO(content[begin:end])))
-            names[channel.id] = channel.topic
-        elif opcode == Opcode.MESSAGE:
-            channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE.unpack_from(content, begin)
-            topic = names.get(channel_id)
-            data = content[begin + _MESSAGE.size : end]
-            yield None if topic is None else StoredMessage(topic, log_time_ns, publish_time_ns, sequence, data)
-
-
-def _inner_records(content: bytes) -> Iterator[tuple[int, int, int]]:
     position = 0
     while position < len(content):
         opcode, length = _RECORD.unpack_from(content, position)
         begin = position + _RECORD.size
         position = begin + length
-        yield opcode, begin, position
+        if opcode == _IS_MESSAGE:
+            channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE.unpack_from(content, begin)
+            topic = names.get(channel_id)
+            data = content[begin + _MESSAGE.size : position]
+            yield None if topic is None else StoredMessage(topic, log_time_ns, publish_time_ns, sequence, data)
+        elif opcode == _IS_CHANNEL:
+            channel = Channel.read(ReadDataStream(io.BytesIO(content[begin:position])))
+            names[channel.id] = channel.topic

@@ -24,6 +24,7 @@ from edge.recording.mcap_file import Salvaged, salvage
 from edge.sources.recording import Recording
 from firmware_bridge.channels import N_CHANNELS, Samples
 
+_FOREIGN: Final = "it is another program's"
 _MESSAGE_KINDS: Final = {name: kind for kind, name in entries.BUS_TOPICS.items()}
 
 
@@ -133,7 +134,7 @@ def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
         except ValueError as error:  # msgspec's errors are ValueErrors
             raise RecordingError(f"{file}: {message.topic} is not what this program records: {error}") from error
     if info is None:
-        raise RecordingError(f"{path}: holds nothing of a session: {'; '.join(losses) or 'it is another program’s'}")
+        raise RecordingError(f"{path}: holds nothing of a session: {'; '.join(losses) or _FOREIGN}")
     ordered = [found[sequence] for sequence in sorted(found)]
     losses += _holes(ordered, starts_at_0=first_part == 1)
     losses += [f"while live ran, {_dropped(dropout)}" for dropout in dropouts]
@@ -142,6 +143,15 @@ def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
         for sensor in info.sensors
     )
     return Session(path, info, tracks, tuple(published.values()), tuple(losses))
+
+
+def read_part(file: Path) -> tuple[SessionInfo, Salvaged]:
+    """One file as it stands; `RecordingError` where not even its session can be told."""
+    part = _salvage(file)
+    info = _info(file, part)
+    if info is None:
+        raise RecordingError(f"{file}: holds nothing of a session: {'; '.join(_damage(file, part)) or _FOREIGN}")
+    return info, part
 
 
 def _salvage(file: Path) -> Salvaged:

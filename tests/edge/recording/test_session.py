@@ -28,7 +28,7 @@ from tests.edge.recording.made import NumberedRecord, live, record_all, recorder
 
 @pytest.fixture(scope="module")
 def model() -> tuple[Bundle, Classifier]:
-    return open_model(ModelConfig())
+    return open_model(ModelConfig(variant="dynamic"))  # the quicker one
 
 
 def replayed(session: Session, model: tuple[Bundle, Classifier], speed: float | None) -> list[Message]:

@@ -1,0 +1,24 @@
+"""`frailedge export`: a recorded session for other programs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.export import export
+from edge.sources.session import read_session
+
+
+def command(
+    session: Annotated[
+        Path, typer.Argument(help="A session's file, its folder, or DIR/NAME where a folder holds several.")
+    ],
+    to: Annotated[str, typer.Option("--to", help="csv, parquet or bids.", metavar="FORMAT")],
+    out: Annotated[Path, typer.Option("--out", help="A folder that is new or empty.", metavar="DIR")],
+) -> None:
+    """Write the samples of a session as CSV (which `frailedge replay` reads), Parquet or BIDS-motion."""
+    found = read_session(session)
+    for loss in found.losses:
+        print(f"frailedge: {loss}", file=sys.stderr)
+    print("\n".join(str(path) for path in export(found, to, out)))

@@ -1,0 +1,71 @@
+"""A damaged or unfinished session file goes in; a sound copy of all that is whole comes out, and what was lost.
+
+The damaged file is never changed, and nothing is ever overwritten.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge.errors import RecordingError
+from edge.recording import entries
+from edge.recording.files import SUFFIX
+from edge.recording.mcap_file import McapFile, StoredMessage
+from edge.sources.session import read_part, read_session
+
+_MESSAGES_A_CHUNK: Final = 256
+"""About what the recorder puts into one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """``copy`` is None where the file was whole and finished: there was nothing to do."""
+
+    copy: Path | None
+    n_messages: int
+    n_samples: dict[str, int]
+    losses: tuple[str, ...]
+
+    def summary(self, path: Path) -> list[str]:
+        """Lines for the user."""
+        samples = ", ".join(f"{sensor} {n}" for sensor, n in self.n_samples.items())
+        if self.copy is None:
+            return [f"{path}: is whole and finished ({samples} samples): nothing to recover"]
+        lines = [f"{self.copy}: {self.n_messages} messages; samples: {samples}"]
+        return lines + [f"  lost: {loss}" for loss in self.losses]
+
+
+def recovered_path(path: Path) -> Path:
+    """Where a copy goes unless the user says otherwise; a session's folder may hold both."""
+    return path.with_name(f"{path.stem}-recovered{SUFFIX}")
+
+
+def recover(path: Path, copy: Path) -> Recovered:
+    """Write ``copy``; `RecordingError` where nothing can be read, or the copy is there already or cannot be written."""
+    if not path.is_file():
+        raise RecordingError(f"{path}: no such file; name one file of a session")
+    info, part = read_part(path)
+    session = read_session(path)
+    n_samples = {track.sensor: len(track.samples) for track in session.tracks}
+    if part.is_finished and not part.n_damaged_bytes and not part.n_unnamed:
+        return Recovered(None, len(part.messages), n_samples, ())
+    counts = Counter(message.topic for message in part.messages)
+    schemas = {topic: (kind.__name__, entries.schema(kind)) for topic, kind in entries.topics(info).items()}
+    unknown = {topic: ("unknown", b'{"type":"object","properties":{}}') for topic in counts if topic not in schemas}
+    try:
+        file = McapFile(copy, schemas | unknown, {"session": entries.encode(info).decode()})
+        if not counts[entries.SESSION_TOPIC]:
+            begin_ns = part.messages[0].log_time_ns if part.messages else 0
+            file.add(StoredMessage(entries.SESSION_TOPIC, begin_ns, begin_ns, 0, entries.encode(info)))
+        for n_before, message in enumerate(part.messages):
+            file.add(message)
+            if n_before % _MESSAGES_A_CHUNK == _MESSAGES_A_CHUNK - 1:
+                file.commit()
+        file.close()
+    except FileExistsError as error:
+        raise RecordingError(f"{copy}: is there already; remove it or give another --out") from error
+    except OSError as error:
+        copy.unlink(missing_ok=True)  # half a copy helps nobody
+        raise RecordingError(f"{copy}: cannot be written: {error.strerror}") from error
+    return Recovered(copy, len(part.messages), n_samples, session.losses)

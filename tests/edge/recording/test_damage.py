@@ -1,0 +1,195 @@
+"""Session files cut anywhere and with flipped bits: what is whole comes out, nothing wrong ever does."""
+
+import bisect
+import random
+from pathlib import Path
+
+import pytest
+from mcap.opcode import Opcode
+
+from edge.config import ModelConfig
+from edge.errors import RecordingError
+from edge.messages import Message
+from edge.opening import open_model
+from edge.recording.mcap_file import StoredMessage, salvage
+from edge.recording.recover import recover
+from edge.sources.session import read_session
+from tests.edge.cli.run import frailedge
+from tests.edge.recording.made import live, recorder, sent
+
+DURATION_S = 30.0
+NAME = "20261122T224415Z-1.mcap"
+
+
+class Whole:
+    """A file of 30 seconds, its records' borders, and how many messages lie before each chunk's end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data = path.read_bytes()
+        self.messages = salvage(self.data).messages
+        self.borders = [8]
+        self.chunks: list[tuple[int, int]] = []
+        while self.borders[-1] < len(self.data) - 8:
+            begin = self.borders[-1]
+            end = begin + 9 + int.from_bytes(self.data[begin + 1 : begin + 9], "little")
+            if self.data[begin] == Opcode.CHUNK:
+                self.chunks.append((begin, end))
+            self.borders.append(end)
+        self.chunk_ends = [end for _, end in self.chunks]
+        self.n_before = [len(salvage(self.data[:end]).messages) for end in [8, *self.chunk_ends]]
+
+    def n_whole(self, cut: int) -> int:
+        """How many messages stand in chunks that end before a cut."""
+        return self.n_before[bisect.bisect_right(self.chunk_ends, cut)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole")
+    bundle, classifier = open_model(ModelConfig(variant="dynamic"))  # the quicker one
+    recording = recorder(folder / "rec", bundle, print)
+
+    def sink(message: Message) -> None:
+        recording.take_message(message, 5)
+
+    live(sent(folder, DURATION_S, drop_share=0.02), bundle, classifier, sink, also=recording)
+    recording.commit(1e9)
+    recording.close()
+    return Whole(folder / "rec" / NAME)
+
+
+def test_the_file_is_one_of_30_seconds_in_half_second_chunks(whole: Whole) -> None:
+    assert len(whole.chunks) >= 2 * DURATION_S - 2
+    assert whole.n_before[-1] == len(whole.messages)
+    assert salvage(whole.data).is_finished
+    assert salvage(whole.data).n_damaged_bytes == 0
+
+
+def cut_and_read(whole: Whole, cuts: list[int]) -> str:
+    n_wrong = 0
+    for cut in cuts:
+        found = salvage(whole.data[:cut])
+        n_wrong += found.messages != whole.messages[: whole.n_whole(cut)]
+    assert n_wrong == 0
+    return f"recorder, file of 30 s cut at {len(cuts)} places: {n_wrong} wrong or lost records, 0 crashes"
+
+
+def last_two_chunks(whole: Whole, step: int) -> list[int]:
+    return list(range(whole.chunks[-2][0], whole.chunks[-1][1] + 1, step))
+
+
+def test_a_file_cut_at_a_records_border_or_within_the_last_chunks_gives_all_that_is_whole(whole: Whole) -> None:
+    print("\n" + cut_and_read(whole, [*whole.borders, *last_two_chunks(whole, 7)]))
+
+
+@pytest.mark.soak
+def test_a_file_cut_at_any_byte_of_the_last_chunks_gives_all_that_is_whole(whole: Whole) -> None:
+    print("\n" + cut_and_read(whole, [*whole.borders, *last_two_chunks(whole, 1)]))
+
+
+def flip_and_read(whole: Whole, n_flips: int, folder: Path, seed: int, session_every: int) -> str:
+    chance = random.Random(seed)
+    places = {message: place for place, message in enumerate(whole.messages)}
+    most_lost = max(after - before for before, after in zip(whole.n_before, whole.n_before[1:], strict=False))
+    path = folder / NAME
+    n_wrong = n_worst = 0
+    samples = {
+        int(time_ns): row.tobytes()
+        for track in read_session(whole.path).tracks
+        for time_ns, row in zip(track.time_ns, track.samples, strict=True)
+    }
+    for number in range(n_flips):
+        bit = chance.randrange(8 * len(whole.data))
+        data = bytearray(whole.data)
+        data[bit // 8] ^= 1 << bit % 8
+        found = salvage(bytes(data)).messages
+        order = [places.get(message, -1) for message in found]
+        n_wrong += sum(place < 0 for place in order) + (order != sorted(set(order)))
+        n_worst = max(n_worst, len(whole.messages) - len(found))
+        if number % session_every:
+            continue
+        path.write_bytes(data)
+        (track,) = read_session(path).tracks
+        n_wrong += sum(
+            samples.get(int(time_ns)) != row.tobytes()
+            for time_ns, row in zip(track.time_ns, track.samples, strict=True)
+        )
+    assert n_wrong == 0
+    assert n_worst <= most_lost, "a flipped bit takes the chunk that it is in, and no other"
+    return (
+        f"recorder, {n_flips} single-bit flips: {n_wrong} wrong records, 0 crashes, at most {n_worst} messages (one "
+        "chunk) lost"
+    )
+
+
+def test_200_flipped_bits_give_no_wrong_record_and_cost_one_chunk_each(whole: Whole, tmp_path: Path) -> None:
+    print("\n" + flip_and_read(whole, 200, tmp_path, seed=1, session_every=5))
+
+
+@pytest.mark.soak
+def test_1000_flipped_bits_give_no_wrong_record_and_cost_one_chunk_each(whole: Whole, tmp_path: Path) -> None:
+    print("\n" + flip_and_read(whole, 1000, tmp_path, seed=2, session_every=1))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_hole_of_zeros_or_noise_is_told_and_what_comes_after_it_is_read(
+    whole: Whole, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    begin = chance.randrange(8, whole.chunks[-3][0])
+    length = chance.randrange(1, 20_000)
+    hole = bytes(length) if seed % 2 else chance.randbytes(length)
+    data = whole.data[:begin] + hole + whole.data[begin + length :]
+    found = salvage(data)
+    after = [message for message in whole.messages if message in set(found.messages)]
+    assert tuple(after) == found.messages
+    assert found.messages[-1] == whole.messages[-1]
+    path = tmp_path / NAME
+    path.write_bytes(data)
+    is_chunk_hit = any(first < begin + length and begin < end for first, end in whole.chunks)
+    if is_chunk_hit:
+        assert any("damaged" in loss for loss in read_session(path).losses)
+        assert any("records are missing" in loss for loss in read_session(path).losses)
+
+
+def test_a_file_without_its_first_chunk_still_tells_what_it_is_about(whole: Whole, tmp_path: Path) -> None:
+    begin, end = whole.chunks[0]
+    path = tmp_path / NAME
+    path.write_bytes(whole.data[:begin] + bytes(end - begin) + whole.data[end:])
+    session = read_session(path)
+    assert session.info == read_session(whole.path).info
+    assert salvage(path.read_bytes()).messages == whole.messages[whole.n_before[1] :]
+
+
+def test_recover_writes_a_sound_copy_once_and_says_what_was_lost(whole: Whole, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    begin, end = whole.chunks[20]
+    path.write_bytes(whole.data[:begin] + bytes(end - begin) + whole.data[end : whole.chunks[50][0] + 100])
+    result = frailedge("recover", path)
+    assert result.returncode == 0, result.stderr
+    copy = tmp_path / NAME.replace(".mcap", "-recovered.mcap")
+    for words in (str(copy), "bytes are damaged", "records are missing"):
+        assert words in result.stdout
+    mended = salvage(copy.read_bytes())
+    assert mended.is_finished
+    assert mended.messages == salvage(path.read_bytes()).messages
+    assert mended.n_damaged_bytes == 0
+    with pytest.raises(RecordingError, match="is there already"):
+        recover(path, copy)
+    assert read_session(copy).tracks[0].samples.tobytes() == read_session(path).tracks[0].samples.tobytes()
+
+
+def test_recover_leaves_a_whole_file_alone_and_refuses_what_is_none(whole: Whole, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mcap"
+    assert recover(whole.path, copy).copy is None
+    assert not copy.exists()
+    stray = tmp_path / "x.mcap"
+    stray.write_bytes(b"nothing")
+    with pytest.raises(RecordingError, match="holds nothing of a session"):
+        recover(stray, copy)
+
+
+def test_messages_are_values(whole: Whole) -> None:
+    assert isinstance(whole.messages[0], StoredMessage)
+    assert len(set(whole.messages)) == len(whole.messages), "the tests above tell messages apart by their values"

@@ -1,0 +1,185 @@
+"""A disk that is full, read-only or gone: nothing committed is lost, it is said once, and recording goes on after."""
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.bundle import Bundle, load_bundle
+from edge.config import Config
+from edge.errors import ConfigError
+from edge.paths import default_bundle_dir
+from edge.recording import recorder as recording_module
+from edge.recording.recorder import RETRY_EVERY_S, Recorder
+from edge.recording.settings import RecordConfig, check_record, session_configuration
+from edge.sources.session import read_session
+from firmware_bridge.events import Block
+from tests.edge.recording.made import SECOND_NS, START_NS, NumberedRecord, record_all, recorder, sent
+from tests.full_disk import files_of_at_most
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(default_bundle_dir(), None)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[NumberedRecord]:
+    return sent(tmp_path_factory.mktemp("ring"), 30.0)
+
+
+def seconds(records: list[NumberedRecord], begin_s: float, end_s: float) -> list[NumberedRecord]:
+    def at_s(record: NumberedRecord) -> float:
+        return (record[1].item.received_ns - START_NS) / SECOND_NS
+
+    return [record for record in records if begin_s <= at_s(record) < end_s]
+
+
+def take(made: Recorder, records: list[NumberedRecord]) -> None:
+    for sequence, record in records:
+        made.take_record(sequence, record)
+        made.commit_if_due(record.item.received_ns / SECOND_NS)
+
+
+def n_samples(records: list[NumberedRecord]) -> int:
+    return sum(len(record.item.samples) for _, record in records if isinstance(record.item, Block))
+
+
+def test_a_full_disk_is_said_once_and_nothing_is_lost_when_there_is_room_again(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    said: list[str] = []
+    made = recorder(tmp_path / "rec", bundle, said.append)
+    take(made, seconds(records, 0, 10))
+    (first,) = (tmp_path / "rec").iterdir()
+    before = first.read_bytes()
+    with files_of_at_most(len(before) + 100):  # a piece of the next chunk fits
+        take(made, seconds(records, 10, 11))
+        assert made.status.problem
+        assert first.read_bytes() == before, "what was committed stays, and nothing half stands behind it"
+    with files_of_at_most(10):
+        take(made, seconds(records, 11, 20))
+    assert len(said) == 1
+    assert "cannot record" in said[0]
+    assert "the classification goes on" in said[0]
+    take(made, seconds(records, 20, 31))
+    made.commit(1e9)
+    made.close()
+    assert said[1:] == ["recording again"]
+    assert made.status.problem == ""
+    session = read_session(tmp_path / "rec")
+    assert len(session.tracks[0].samples) == n_samples(records) == made.status.n_samples
+    assert not [loss for loss in session.losses if "was not finished" not in loss]
+
+
+def test_what_a_disk_had_no_room_for_too_long_is_counted_exactly(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_module, "MAX_PENDING", 200)
+    said: list[str] = []
+    made = recorder(tmp_path / "rec", bundle, said.append)
+    take(made, seconds(records, 0, 5))
+    with files_of_at_most(1000):
+        take(made, seconds(records, 5, 25))
+    take(made, seconds(records, 25, 31))
+    made.commit(1e9)
+    made.close()
+    status = made.status
+    session = read_session(tmp_path / "rec")
+    n_read = len(session.tracks[0].samples)
+    assert n_read < n_samples(records)
+    assert n_read + status.n_unrecorded_samples == n_samples(records)
+    assert any("records were not recorded" in line for line in said)
+    (told,) = [loss for loss in session.losses if "while live ran" in loss]
+    assert f"with {status.n_unrecorded_samples} samples" in told
+    assert "cannot record" in told
+    (holes,) = [loss for loss in session.losses if "are missing" in loss]
+    assert "in 1 place" in holes
+
+
+def test_a_folder_that_cannot_be_is_said_once_and_tried_again(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    said: list[str] = []
+    (tmp_path / "rec").write_text("a file where the folder should be")
+    made = recorder(tmp_path / "rec", bundle, said.append)
+    take(made, seconds(records, 0, 12))
+    assert len(said) == 1
+    (tmp_path / "rec").unlink()
+    take(made, seconds(records, 12, 12 + 2 * RETRY_EVERY_S))
+    assert said[1:] == ["recording again"]
+    assert made.status.n_samples > n_samples(seconds(records, 0, 12))
+
+
+def test_a_read_only_folder_is_said_once(tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]) -> None:
+    said: list[str] = []
+    (tmp_path / "rec").mkdir(mode=0o500)
+    with as_nobody_special():
+        take(recorder(tmp_path / "rec", bundle, said.append), seconds(records, 0, 12))
+    assert len(said) == 1
+    assert "Permission denied" in said[0]
+
+
+@contextmanager
+def as_nobody_special() -> Iterator[None]:
+    """Root may write everywhere: be somebody else for a while."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_empty_files(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    made = recorder(tmp_path / "rec", bundle, lambda _: None)
+    with files_of_at_most(10):
+        take(made, seconds(records, 0, 12))
+    assert list((tmp_path / "rec").iterdir()) == []
+
+
+def test_files_rotate_by_time_and_every_one_is_finished(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    record_all(records, recorder(tmp_path / "rec", bundle, print, rotate_s=10.0))
+    files = sorted(path.name for path in (tmp_path / "rec").iterdir())
+    assert files == [f"20261122T224415Z-{part}.mcap" for part in (1, 2, 3)]
+    session = read_session(tmp_path / "rec")
+    assert session.losses == ()
+    assert len(session.tracks[0].samples) == n_samples(records)
+
+
+def test_records_that_were_gone_from_the_ring_are_told_in_the_file(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    made = recorder(tmp_path / "rec", bundle, print)
+    made.count_overwritten(40)
+    record_all(records[40:], made)
+    losses = read_session(tmp_path / "rec").losses
+    assert any("40 records" in loss and "overwritten in the ring" in loss for loss in losses)
+    assert any("40 records are missing in 1 place" in loss for loss in losses)
+    assert made.status.n_overwritten == 40
+
+
+def test_the_recorded_configuration_is_one(tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]) -> None:
+    record_all(records, recorder(tmp_path / "rec", bundle, print))
+    assert session_configuration(read_session(tmp_path / "rec").info) == Config()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (RecordConfig(rotate_minutes=-1), "record.rotate_minutes"),
+        (RecordConfig(person="Jane Doe"), "pseudonym"),
+        (RecordConfig(on=True, directory=""), "record.directory"),
+    ],
+)
+def test_a_wrong_value_is_refused(config: RecordConfig, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_record(config)
