@@ -20,8 +20,9 @@ FAILED_FOR_GOOD: Final = 2
 class RunSensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One sensor of a run: ``name`` in the topics, ``stream_id`` in the ring.
 
-    ``address``, ``advertised``, ``kind`` and ``axes`` are there for the radio: where the sensor was found, by which
-    name, its kind's key or TOML file, and which of its axes are the foot's. The address stays in the run's own folder.
+    ``address``, ``advertised``, ``kind`` and ``axes`` are there for the radio: where the sensor was found, the name by
+    which it may be taken when its address has changed (empty: never), its kind's key or TOML file, and which of its
+    axes are the foot's. The address stays in the run's own folder.
     """
 
     stream_id: int

@@ -9,10 +9,22 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dbus_fast import AuthError, BusType, InvalidAddressError, Message, MessageFlag, MessageType
+from dbus_fast import (
+    AuthError,
+    BusType,
+    DBusError,
+    InvalidAddressError,
+    InvalidMessageError,
+    Message,
+    MessageFlag,
+    MessageType,
+)
 from dbus_fast.aio import MessageBus
 
 from edge.errors import RadioError
+
+DBUS_ERRORS: Final = (AuthError, DBusError, InvalidAddressError, InvalidMessageError, EOFError, OSError)
+"""What a bus that ends, or begins, raises through whoever talks over it."""
 
 _ANSWER_WITHIN_S: Final = 5.0
 """bluetoothd answers from memory, within milliseconds; one that takes longer is stuck."""

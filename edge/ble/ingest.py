@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
+from typing import Final
 
 from edge.ble.link import Link
 from edge.ble.radio import Radio, Seen
 from edge.ble.selection import find_kind
 from edge.ble.session import Session
 from edge.config import BleConfig
-from edge.errors import SensorError
+from edge.errors import RadioError, SensorError
 from edge.intake import Intake
 from edge.ring import RingWriter
 from edge.run_settings import RunSensor, RunSettings, Stop
@@ -18,8 +21,11 @@ from edge.sources.conventions import parse_axes
 from edge.stream.resample import MAX_RATE_HZ, RELIABLE_RATE_HZ
 from firmware_bridge.device import Device, DeviceError
 
-_STATUS_EVERY_S = 1.0
-_STOP_LOOKED_AT_EVERY_S = 0.05
+_LOG: Final = logging.getLogger(__name__)
+
+_STATUS_EVERY_S: Final = 1.0
+_STOP_LOOKED_AT_EVERY_S: Final = 0.05
+RADIO_AGAIN_AFTER_S: Final = 1.0
 
 
 def ingest_ble(settings: RunSettings, writer: RingWriter, stop: Stop) -> None:
@@ -32,8 +38,12 @@ def ingest_ble(settings: RunSettings, writer: RingWriter, stop: Stop) -> None:
 async def _ingest(settings: RunSettings, writer: RingWriter, stop: Stop) -> None:
     config = settings.config.ble
     stopping = asyncio.Event()
-    async with Radio(config) as radio:
-        sessions = [make_session(radio, config, sensor, writer) for sensor in settings.sensors]
+    is_restarted = settings.n_restarts > 0
+    async with AsyncExitStack() as stack:
+        radio = await open_radio(config, stack, stop.is_set, waits=is_restarted)
+        if radio is None:
+            return
+        sessions = [make_session(radio, config, sensor, writer, has_worked=is_restarted) for sensor in settings.sensors]
         runs = [
             asyncio.create_task(_run(session, sensor, stopping))
             for session, sensor in zip(sessions, settings.sensors, strict=True)
@@ -48,7 +58,33 @@ async def _ingest(settings: RunSettings, writer: RingWriter, stop: Stop) -> None
                 await asyncio.sleep(_STOP_LOOKED_AT_EVERY_S)
         finally:
             stopping.set()
-            await asyncio.gather(*runs)
+            ended = await asyncio.gather(*runs, return_exceptions=True)  # the other one says goodbye first
+        for error in ended:
+            if error is not None:
+                raise error
+
+
+async def open_radio(
+    config: BleConfig, stack: AsyncExitStack, is_over: Callable[[], bool], *, waits: bool
+) -> Radio | None:
+    """A radio that ``stack`` closes, None once it ``is_over``; if it ``waits``, one that is away may come back.
+
+    Inference, which hears nothing meanwhile, says so in ``health/``.
+    """
+    is_told = False
+    while not is_over():
+        try:
+            return await stack.enter_async_context(Radio(config))
+        except RadioError as error:
+            if not waits:
+                raise
+            if not is_told:
+                _LOG.warning("%s; waiting for it", error)
+            is_told = True
+        again_s = time.monotonic() + RADIO_AGAIN_AFTER_S
+        while not is_over() and time.monotonic() < again_s:
+            await asyncio.sleep(_STOP_LOOKED_AT_EVERY_S)
+    return None
 
 
 async def _run(session: Session, sensor: RunSensor, stopping: asyncio.Event) -> None:
@@ -58,8 +94,10 @@ async def _run(session: Session, sensor: RunSensor, stopping: asyncio.Event) -> 
         raise SensorError(f"sensor {sensor.name}: {error}") from error
 
 
-def make_session(radio: Radio, config: BleConfig, sensor: RunSensor, writer: RingWriter) -> Session:
-    """The way of one sensor into the ring."""
+def make_session(
+    radio: Radio, config: BleConfig, sensor: RunSensor, writer: RingWriter, *, has_worked: bool = False
+) -> Session:
+    """The way of one sensor into the ring; ``has_worked`` as for `Session`."""
     kind = find_kind(sensor.kind)
     intake = Intake(writer, sensor.stream_id, sensor.name, rotation=parse_axes(sensor.axes or "x,y,z"))
     link = Link(sensor.name, time.monotonic_ns(), config.silent_after_s)
@@ -72,12 +110,15 @@ def make_session(radio: Radio, config: BleConfig, sensor: RunSensor, writer: Rin
         address=sensor.address,
         is_it=partial(_is_it, sensor),
         on_started=RateCheck(sensor.name, low_rate=config.low_rate),
+        has_worked=has_worked,
     )
 
 
 def _is_it(sensor: RunSensor, seen: Seen) -> bool:
-    """By its address; by its name too where that was found to be its alone: private addresses change."""
-    return seen.address == sensor.address or (bool(sensor.advertised) and seen.advert.name == sensor.advertised)
+    """By its address; by its name only where both addresses are of those that change, and the name was its alone."""
+    return seen.address == sensor.address or (
+        bool(sensor.advertised) and seen.changes_address and seen.advert.name == sensor.advertised
+    )
 
 
 class RateCheck:

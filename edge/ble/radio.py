@@ -5,6 +5,7 @@ all is a `RadioError`, found by `Radio.check` before anything else.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,20 +20,27 @@ from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 from bleak_retry_connector import close_stale_connections_by_address, establish_connection
 
-from edge.ble.bluez import check_bluez
+from edge.ble.bluez import DBUS_ERRORS, check_bluez
 from edge.config import BleConfig
 from firmware_bridge.device import Advert
 
-CONNECT_ATTEMPTS: Final = 2
-"""In one go, by bleak-retry-connector, which knows which errors pass by themselves; then the link backs off."""
+CONNECT_WITHIN_S: Final = 8.0
+"""The air is one sensor's meanwhile, and no other is found: what takes longer is tried again after the link's backoff.
+
+One that was just heard answers within some of its advertisements; reading what it has takes seconds at the most.
+"""
 SCAN_SLICE_S: Final = 4.0
 """A search gives way so often, for another sensor to connect: never scan and connect at once (bleak issue 1626)."""
 HEARD_WITHIN_S: Final = 6.0
 """An advertisement this old still says where a sensor is: found by the search for another one."""
 _GOODBYE_S: Final = 1.0
 
-# What bleak, its connector and the D-Bus library below them raise for a link that does not work.
-_LINK_ERRORS: Final = (BleakError, TimeoutError, EOFError, OSError)
+# What bleak, its connector and the D-Bus library below them raise for a link that does not work. The last three are
+# bleak's own, where a device, its services or the bus go while it looks at them.
+_LINK_ERRORS: Final = (BleakError, TimeoutError, *DBUS_ERRORS, AssertionError, AttributeError, KeyError)
+# As it is written, and as BlueZ has it in the paths of its objects; texts of the connector and of BlueZ hold them.
+_ADDRESS: Final = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{2}(?:[:_-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f])")
+_RESOLVABLE: Final = 0b01
 
 
 class LinkError(Exception):
@@ -49,6 +57,16 @@ class Seen:
     heard_s: float
     device: BLEDevice
 
+    @property
+    def changes_address(self) -> bool:
+        """Whether it is known to advertise from a resolvable private address: random, its top two bits 01.
+
+        Public and static random addresses stay as they are.
+        """
+        details = self.device.details
+        properties = details.get("props", {}) if isinstance(details, dict) else {}
+        return properties.get("AddressType") == "random" and int(self.address[:2], 16) >> 6 == _RESOLVABLE
+
 
 class Connection:
     """A connection that stands, until it does not."""
@@ -58,7 +76,8 @@ class Connection:
 
     def has(self, uuid: str) -> bool:
         """Whether the other side has this characteristic."""
-        return self._client.services.get_characteristic(uuid) is not None
+        with _as_link_error(f"looking for {uuid}"):
+            return self._client.services.get_characteristic(uuid) is not None
 
     async def read(self, uuid: str) -> bytes:
         """The value of a characteristic."""
@@ -176,15 +195,19 @@ class Radio:
 
         async with self._air:
             with _as_link_error("connecting"):
-                client = await establish_connection(
-                    BleakClient,
-                    seen.device,
-                    "sensor",  # for log lines: neither address nor name
-                    disconnected_callback=lost,
-                    max_attempts=CONNECT_ATTEMPTS,
-                    use_services_cache=False,
-                    **self._client_options,
-                )
+                try:
+                    async with asyncio.timeout(CONNECT_WITHIN_S):
+                        client = await establish_connection(
+                            BleakClient,
+                            seen.device,
+                            "sensor",  # for log lines: neither address nor name
+                            disconnected_callback=lost,
+                            max_attempts=1,
+                            use_services_cache=False,
+                            **self._client_options,
+                        )
+                except TimeoutError as error:
+                    raise TimeoutError(f"no connection within {CONNECT_WITHIN_S:g} s") from error
         return Connection(client)
 
 
@@ -203,5 +226,6 @@ class _as_link_error:  # noqa: N801  (reads as a statement where it is used)
 
 
 def _words(error: BaseException) -> str:
-    # The connector's texts name the address; ours end up in logs.
-    return str(error).split(": ", 1)[-1] if "attempt" in str(error) else str(error) or type(error).__name__
+    """What it says, less what the connector puts before it, and no address: it ends up in logs."""
+    words = str(error).split(": ", 1)[-1] if "attempt" in str(error) else str(error) or type(error).__name__
+    return _ADDRESS.sub("(address)", words)

@@ -12,6 +12,7 @@ from firmware_bridge.decoder_v1 import DecoderV1
 from firmware_bridge.device import (
     Advert,
     Ask,
+    DeviceBusyError,
     DeviceError,
     DeviceKind,
     Losses,
@@ -41,7 +42,6 @@ from firmware_bridge.packet_v1 import (
 _REASONS: Final = {
     Status.UNKNOWN: "does not know the command",
     Status.BAD_VALUE: "says that the value is bad",
-    Status.BUSY: "says that it is busy",
 }
 
 
@@ -128,6 +128,8 @@ def _check_started(data: bytes) -> None:
         ) from error
     if answer.op != Op.START:
         raise DeviceError(f"it answered another command ({answer.op}) than start ({Op.START:d}); switch it off and on")
+    if answer.status is Status.BUSY:
+        raise DeviceBusyError("it does not start: it says that it is busy")
     if answer.status is not Status.DONE:
         raise DeviceError(f"it does not start: it {_REASONS[answer.status]}; switch it off and on")
 

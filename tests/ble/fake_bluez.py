@@ -63,7 +63,15 @@ class FakeBluez:
             self._server.call(clock.cancel)
             self._server.close()
 
-    def add(self, peripheral: Peripheral, *, address: str, speed: float = 1.0, rssi: int = -60) -> FakeDevice:
+    def add(
+        self,
+        peripheral: Peripheral,
+        *,
+        address: str,
+        address_type: str = "random",
+        speed: float = 1.0,
+        rssi: int = -60,
+    ) -> FakeDevice:
         """Put a sensor on the air; its clock starts now and goes ``speed`` times as fast as ours.
 
         From now on the peripheral is the fake's: read its counts through `FakeDevice.sensor_counts`. What it notifies
@@ -71,7 +79,7 @@ class FakeBluez:
         """
         if address != address.upper() or len(address) != len("00:00:00:00:00:00"):
             raise ValueError(f"an address reads like C0:FF:EE:00:00:01, got {address!r}")
-        device = FakeDevice(self._server, self._host, peripheral, address, speed, rssi)
+        device = FakeDevice(self._server, self._host, peripheral, address, address_type, speed, rssi)
         self._server.call(lambda: self._devices.update({device.path: device}))
         return device
 

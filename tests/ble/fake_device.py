@@ -40,13 +40,14 @@ class Host:
 
 @dataclass(slots=True)
 class DeviceCounts:
-    """``notifications`` counts each once, ``copies`` what `Host.multiplies` added to them."""
+    """``notifications`` counts each once, ``copies`` what `Host.multiplies` added, ``obstructed`` by `obstruct`."""
 
     connects: int = 0
     disconnects: int = 0
     notify_starts: int = 0
     notifications: int = 0
     copies: int = 0
+    obstructed: int = 0
 
 
 @dataclass(slots=True)
@@ -55,17 +56,27 @@ class _Planned:
 
     connects: list[DBusError] = field(default_factory=list)
     in_progress: int = 0
+    obstructed: dict[str, bool] = field(default_factory=dict)
+    holds_connects: bool = False
 
 
 class FakeDevice:
     """Made by `FakeBluez.add`. Its public methods and properties are for any thread, `on_…` for the server's."""
 
     def __init__(
-        self, server: ObjectServer, host: Host, peripheral: Peripheral, address: str, speed: float, rssi: int
+        self,
+        server: ObjectServer,
+        host: Host,
+        peripheral: Peripheral,
+        address: str,
+        address_type: str,
+        speed: float,
+        rssi: int,
     ) -> None:
         self.peripheral = peripheral
         self.address = address
         self.path = device_path(address)
+        self._properties = device_properties(peripheral, address, address_type)
         self._server, self._host, self._speed, self._rssi = server, host, speed, rssi
         self._counts = DeviceCounts()
         self._planned = _Planned()
@@ -133,6 +144,20 @@ class FakeDevice:
 
         self._server.call(plan)
 
+    def obstruct(self, uuid: str, *, is_answered: bool) -> None:
+        """Keep reads and writes of a characteristic from the sensor: answered with NotPermitted, or never."""
+        self._server.call(lambda: self._planned.obstructed.update({uuid: is_answered}))
+
+    def hold_connects(self, is_on: bool) -> None:
+        """Let Connects wait though it advertises, as for a sensor at the edge of reach."""
+
+        def hold() -> None:
+            self._planned.holds_connects = is_on
+            if not is_on:
+                self._go_on()
+
+        self._server.call(hold)
+
     def drop_link(self) -> None:
         """Lose the connection, unasked."""
         self._server.call(lambda: self.on_link_lost(is_asked_for=False))
@@ -153,9 +178,8 @@ class FakeDevice:
             self._is_on_air = is_on
             if not is_on:
                 self.on_link_lost(is_asked_for=False)
-            elif self._waiting is not None:
-                waiting, self._waiting = self._waiting, None
-                self._link_up(waiting)
+            else:
+                self._go_on()
 
         self._server.call(set_air)
 
@@ -177,7 +201,7 @@ class FakeDevice:
         if self.path in self._server.objects:
             self._server.change(self.path, DEVICE, {"RSSI": rssi})
         else:
-            self._server.add(self.path, {DEVICE: {**device_properties(self.peripheral, self.address), "RSSI": rssi}})
+            self._server.add(self.path, {DEVICE: {**self._properties, "RSSI": rssi}})
 
     def on_discovery_end(self) -> None:
         """Nobody listens any more: how well it is heard is not known."""
@@ -225,7 +249,19 @@ class FakeDevice:
         if self._planned.in_progress and message.member in ("Connect", "StartNotify", "WriteValue"):
             self._planned.in_progress -= 1
             raise bluez_error("InProgress", "In Progress")
+        if message.member in ("ReadValue", "WriteValue"):
+            is_answered = self._planned.obstructed.get(self._uuids[message.path or ""])
+            self._counts.obstructed += is_answered is not None
+            if is_answered:
+                raise bluez_error("NotPermitted", "Not permitted")
+            if is_answered is False:
+                return None
         return answer(message)
+
+    def _go_on(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._link_up(waiting)
 
     def _remove_gatt(self) -> None:
         for path in reversed(self._gatt):
@@ -252,7 +288,7 @@ class FakeDevice:
             self._server.change(self.path, DEVICE, {"Connected": Variant("b", True)})
             self._server.send(Message.new_error(message, error.type, error.text))
             self._server.change(self.path, DEVICE, {"Connected": Variant("b", False)})
-        elif self._is_on_air:
+        elif self._is_on_air and not self._planned.holds_connects:
             self._link_up(message)
         else:
             self._waiting = message

@@ -48,12 +48,12 @@ def adapter_properties(is_powered: bool) -> Properties:
     }
 
 
-def device_properties(peripheral: Peripheral, address: str) -> Properties:
+def device_properties(peripheral: Peripheral, address: str, address_type: str) -> Properties:
     """A device that advertises and is not connected; without a name its alias is its address."""
     properties = {
         "Adapter": Variant("o", ADAPTER_PATH),
         "Address": Variant("s", address),
-        "AddressType": Variant("s", "random"),
+        "AddressType": Variant("s", address_type),
         "Alias": Variant("s", peripheral.name or address.replace(":", "-")),
         "UUIDs": Variant("as", list(peripheral.advertised_uuids)),
     }

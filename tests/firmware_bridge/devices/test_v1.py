@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge.channels import Samples
-from firmware_bridge.device import Advert, Ask, DeviceError, Losses, Read, Step, Subscribe, Write
+from firmware_bridge.device import Advert, Ask, DeviceBusyError, DeviceError, Losses, Read, Step, Subscribe, Write
 from firmware_bridge.devices.v1 import KIND, DeviceV1
 from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Event, Gap, Restart
 from firmware_bridge.packet_v1 import (
@@ -240,7 +240,7 @@ def test_a_start_that_failed_tells_its_restart_once_when_the_next_one_succeeds()
     for answer in (peripheral.read(INFO_UUID, 0), b"", b""):
         step = talk.send(answer)
     assert isinstance(step, Ask)
-    with pytest.raises(DeviceError, match="busy"):
+    with pytest.raises(DeviceBusyError, match="busy"):
         talk.send(bytes(Answer(Op.START, Status.BUSY)))
     rehearse(device.start(6), peripheral)
     assert kinds(hear(device, peripheral, 100)) == [Restart, Block, Block]

@@ -1,0 +1,419 @@
+"""One sensor's session over bleak's own BlueZ backend: what ends a link, what does not, and who is taken for whom."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from bleak.backends.device import BLEDevice
+
+from edge.ble import ingest as ingest_module
+from edge.ble import radio as radio_module
+from edge.ble import selection as selection_module
+from edge.ble import session as session_module
+from edge.ble.identity import sensor_id
+from edge.ble.ingest import open_radio
+from edge.ble.radio import LinkError, Radio, Seen
+from edge.ble.selection import find_sensors
+from edge.config import BleConfig, SensorConfig
+from edge.errors import RadioError, SensorError
+from edge.records import LinkState, LinkStatus
+from firmware_bridge.device import BATTERY_LEVEL_UUID, Advert, DeviceError
+from firmware_bridge.devices.v1 import DeviceV1
+from firmware_bridge.events import Block, Event, Gap, Restart
+from firmware_bridge.packet_v1 import CONTROL_UUID, Answer, Op, Status
+from firmware_bridge.peripheral import Notification, Service
+from firmware_bridge.peripherals.sampled import BATTERY_SERVICE
+from firmware_bridge.peripherals.v1 import PeripheralV1
+from tests.ble.bus import NEEDS_DBUS
+from tests.ble.central import LEFT, RIGHT, foot, on_bleak, ramp
+from tests.ble.fake_bluez import FakeBluez
+from tests.ble.fake_device import FakeDevice
+from tests.ble.heard import CONFIG, running
+
+pytestmark = NEEDS_DBUS
+
+PRIVATE, PRIVATE_LATER = "4A:00:5E:00:53:01", "5B:00:5E:00:53:01"
+"""Of the kind that changes: the top two bits are 01."""
+UP = [LinkState.CONNECTING, LinkState.SUBSCRIBING, LinkState.STREAMING]
+SALT = bytes(16)
+
+
+class Refusing(PeripheralV1):
+    """Answers its first starts with a status."""
+
+    def __init__(self, n_refused: int, status: Status) -> None:
+        super().__init__(ramp, name="FE-foot")
+        self._n_refused = n_refused
+        self._status = status
+
+    def write(self, uuid: str, data: bytes, now_us: int) -> list[Notification]:
+        """As its parent, or the refusal."""
+        if data[:1] == bytes([Op.START]) and self._n_refused > 0:
+            self._n_refused -= 1
+            return [(CONTROL_UUID, bytes(Answer(Op.START, self._status)))]
+        return super().write(uuid, data, now_us)
+
+
+class TwoBatteries(PeripheralV1):
+    """One in the sensor and one in its case, as bleak cannot tell them apart by UUID."""
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """One more."""
+        return (*super().services, BATTERY_SERVICE)
+
+
+class Buggy(DeviceV1):
+    """A decoder with an error in it."""
+
+    def feed(self, uuid: str, data: bytes, received_ns: int) -> list[Event]:
+        """Divides by zero."""
+        return [*super().feed(uuid, data, received_ns)] * (1 // 0)
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["refused", "without answer"])
+def test_a_battery_that_cannot_be_read_is_unknown_not_asked_again_and_costs_nothing(
+    bluez: FakeBluez, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_answered: bool
+) -> None:
+    monkeypatch.setattr(session_module, "BATTERY_WITHIN_S", 0.2)
+    monkeypatch.setattr(session_module, "BATTERY_EVERY_S", 0.0)
+    peripheral = foot()
+    device = bluez.add(peripheral, address=LEFT)
+    device.obstruct(BATTERY_LEVEL_UUID, is_answered=is_answered)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio) as run:
+            await run.ring.state(LinkState.STREAMING)
+            await run.ring.blocks(20)
+            assert device.counts.obstructed == 1
+            device.silence(True)
+            silent = await run.ring.state(LinkState.SILENT)
+            assert silent.battery_percent is None
+            device.silence(False)
+            await run.ring.state(LinkState.STREAMING)
+            await run.end()
+            assert run.ring.states == [*UP, LinkState.SILENT, LinkState.STREAMING, LinkState.ENDED]
+        assert not device.is_connected
+
+    on_bleak(work)
+    assert device.counts.connects == 1
+    assert not peripheral.is_streaming
+
+
+def test_a_battery_level_without_answer_does_not_keep_the_sensor_from_being_stopped(
+    bluez: FakeBluez, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "BATTERY_WITHIN_S", 60.0)
+    peripheral = foot()
+    device = bluez.add(peripheral, address=LEFT)
+    device.obstruct(BATTERY_LEVEL_UUID, is_answered=False)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio) as run:
+            await run.ring.state(LinkState.STREAMING)
+            await run.ring.blocks(5)
+            assert device.counts.obstructed == 1
+            await run.end()
+            assert run.ring.states[-1] is LinkState.ENDED
+
+    on_bleak(work)
+    assert (device.is_connected, peripheral.is_streaming) == (False, False)
+
+
+def test_two_batteries_are_none_rather_than_the_end_of_ingestion(bluez: FakeBluez, tmp_path: Path) -> None:
+    bluez.add(TwoBatteries(ramp, name="FE-foot"), address=LEFT)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio) as run:
+            await run.ring.state(LinkState.STREAMING)
+            await run.ring.blocks(10)
+            await run.end()
+            assert run.ring.states == [*UP, LinkState.ENDED]
+
+    on_bleak(work)
+
+
+def nothing(_: FakeDevice) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("state", "harm", "then"),
+    [
+        (LinkState.CONNECTING, lambda device: device.hold_connects(True), nothing),
+        (LinkState.SUBSCRIBING, lambda device: device.obstruct(CONTROL_UUID, is_answered=False), nothing),
+        (LinkState.STREAMING, nothing, nothing),
+        (LinkState.SILENT, nothing, lambda device: device.silence(True)),
+        (LinkState.BACKING_OFF, lambda device: device.fail_connects(9, message="no"), nothing),
+        (LinkState.SEARCHING, nothing, lambda device: device.set_on_air(False)),
+    ],
+)
+def test_a_stop_is_obeyed_in_every_state_and_leaves_the_sensor_at_rest(
+    bluez: FakeBluez,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: LinkState,
+    harm: Callable[[FakeDevice], object],
+    then: Callable[[FakeDevice], object],
+) -> None:
+    for name in ("ANSWER_WITHIN_S", "START_WITHIN_S"):  # whoever waits for them is too late
+        monkeypatch.setattr(session_module, name, 60.0)
+    monkeypatch.setattr(radio_module, "CONNECT_WITHIN_S", 60.0)
+    peripheral = foot()
+    device = bluez.add(peripheral, address=LEFT)
+    harm(device)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio) as run:
+            if then is not nothing:
+                await run.ring.state(LinkState.STREAMING)
+                then(device)
+            await run.ring.state(state)
+            await run.end()
+            assert run.ring.states[-2:] == [state, LinkState.ENDED]
+
+    on_bleak(work)
+    assert (device.is_connected, peripheral.is_streaming) == (False, False)
+
+
+def test_an_error_in_a_decoder_ends_the_session_with_it(bluez: FakeBluez, tmp_path: Path) -> None:
+    device = bluez.add(foot(), address=LEFT)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio, device=Buggy()) as run:
+            with pytest.raises(ZeroDivisionError):
+                await run.ended
+            assert LinkState.ENDED not in run.ring.states, "it will be started again"
+
+    on_bleak(work)
+    assert not device.is_connected
+
+
+def test_a_busy_sensor_is_asked_again(bluez: FakeBluez, tmp_path: Path) -> None:
+    bluez.add(Refusing(2, Status.BUSY), address=LEFT)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio) as run:
+            await run.ring.state(LinkState.STREAMING)
+            assert run.ring.states.count(LinkState.BACKING_OFF) == 2
+
+    on_bleak(work)
+
+
+@pytest.mark.parametrize("has_worked", [True, False])
+def test_a_refused_start_ends_the_run_unless_the_sensor_was_streamed_from_before(
+    bluez: FakeBluez, tmp_path: Path, has_worked: bool
+) -> None:
+    bluez.add(Refusing(1, Status.BAD_VALUE), address=LEFT)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio, has_worked=has_worked) as run:
+            if has_worked:
+                await run.ring.state(LinkState.STREAMING)
+                assert LinkState.BACKING_OFF in run.ring.states
+            else:
+                with pytest.raises(DeviceError, match="value is bad"):
+                    await run.ended
+                assert LinkState.ENDED not in run.ring.states
+
+    on_bleak(work)
+
+
+def test_another_sensor_of_the_same_name_is_never_taken_for_one_whose_address_stays(
+    bluez: FakeBluez, tmp_path: Path
+) -> None:
+    left = bluez.add(foot(), address=LEFT)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio, running(tmp_path, radio, advertised="FE-foot") as run:
+            await run.ring.state(LinkState.STREAMING)
+            other = bluez.add(foot(seed=2), address=RIGHT)
+            left.set_on_air(False)
+            await run.ring.state(LinkState.SEARCHING)
+            await radio.find(lambda seen: seen.address == RIGHT)
+            left.set_on_air(True)
+            await run.ring.state(LinkState.STREAMING)
+            assert (left.counts.connects, other.counts.connects) == (2, 0)
+
+    on_bleak(work)
+
+
+class NotingRadio(Radio):
+    """Notes whose old connections it ends."""
+
+    def __init__(self, config: BleConfig) -> None:
+        super().__init__(config)
+        self.released: list[str] = []
+
+    async def release(self, address: str) -> None:
+        """As its parent."""
+        self.released.append(address)
+        await super().release(address)
+
+
+def test_a_private_address_that_changed_is_followed_with_a_warning_and_counts_of_its_own(
+    bluez: FakeBluez, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = bluez.add(foot(), address=PRIVATE, speed=3.0)
+
+    async def work() -> None:
+        async with NotingRadio(CONFIG) as radio:  # noqa: SIM117  (asked after the session's end)
+            async with running(tmp_path, radio, address=PRIVATE, advertised="FE-foot") as run:
+                await run.ring.state(LinkState.STREAMING)
+                await run.ring.blocks(40)
+                n_before = len(run.ring.items)
+                # of the same boot number, as sensors have that count no boots
+                after = bluez.add(foot(), address=PRIVATE_LATER)
+                before.set_on_air(False)
+                await run.ring.until(lambda item: isinstance(item, Restart))
+                await run.ring.blocks(10)
+                news = [item for item in run.ring.items[n_before:] if not isinstance(item, LinkStatus)]
+                at = next(at for at, item in enumerate(news) if isinstance(item, Restart))
+                blocks = [item for item in news[at:] if isinstance(item, Block)]
+                assert sum(isinstance(item, Restart) for item in news) == 1
+                assert not any(isinstance(item, Gap) for item in news)
+                assert all(b.first_sample_index == a.first_sample_index + len(a.samples) for a, b in pairwise(blocks))
+                after.drop_link()
+                await run.ring.state(LinkState.SEARCHING)
+                await run.ring.state(LinkState.STREAMING)
+        assert radio.released == [PRIVATE, PRIVATE, PRIVATE_LATER]
+
+    on_bleak(work)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert sum("counting begins anew" in text for text in told) == 1
+    assert PRIVATE_LATER not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("address", "details", "changes"),
+    [
+        (PRIVATE, {"props": {"AddressType": "random"}}, True),
+        (PRIVATE, {"props": {"AddressType": "public"}}, False),
+        (LEFT, {"props": {"AddressType": "random"}}, False),
+        ("3A:00:5E:00:53:01", {"props": {"AddressType": "random"}}, False),
+        (PRIVATE, None, False),
+    ],
+)
+def test_only_resolvable_private_addresses_are_known_to_change(address: str, details: object, changes: bool) -> None:
+    seen = Seen(address, Advert("FE-foot"), -60, 0.0, BLEDevice(address, "FE-foot", details))
+    assert seen.changes_address is changes
+
+
+@pytest.mark.parametrize(
+    ("address", "asked", "goes_by_name"),
+    [(PRIVATE, "FE-foot", True), (PRIVATE, "", False), (LEFT, "FE-foot", False)],
+    ids=["private, by name", "private, by id", "static"],
+)
+def test_a_name_stands_for_a_sensor_only_where_its_address_changes(
+    bluez: FakeBluez, monkeypatch: pytest.MonkeyPatch, address: str, asked: str, goes_by_name: bool
+) -> None:
+    monkeypatch.setattr(selection_module, "LOOK_AROUND_NAMED_S", 0.0)
+    bluez.add(foot(), address=address)
+    wanted = SensorConfig(name="left", match=asked or sensor_id(address, SALT))
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio:
+            (found,) = await find_sensors(radio, CONFIG, (wanted,), SALT)
+            assert found.advertised == ("FE-foot" if goes_by_name else "")
+
+    on_bleak(work)
+
+
+@pytest.mark.parametrize("wanted", [SensorConfig(name="left", match="FE-foot"), SensorConfig(name="left")])
+def test_a_second_sensor_that_answers_to_a_name_or_a_kind_is_waited_for(bluez: FakeBluez, wanted: SensorConfig) -> None:
+    bluez.add(foot(), address=LEFT)
+    late = bluez.add(foot(seed=2), address=RIGHT)
+    late.set_on_air(False)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio:
+            looking = asyncio.create_task(find_sensors(radio, CONFIG, (wanted,), SALT))
+            while not radio._seen:
+                await asyncio.sleep(0)
+            late.set_on_air(True)
+            with pytest.raises(SensorError, match="not one but 2"):
+                await looking
+
+    on_bleak(work)
+
+
+def test_a_sensor_asked_for_by_its_id_is_taken_at_once(bluez: FakeBluez, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection_module, "LOOK_AROUND_NAMED_S", 60.0)
+    bluez.add(foot(), address=LEFT)
+    wanted = SensorConfig(name="left", match=sensor_id(LEFT, SALT))
+    config = BleConfig(search_s=60.0)
+
+    async def work() -> None:
+        async with Radio(config) as radio:
+            (found,) = await find_sensors(radio, config, (wanted,), SALT)
+            assert found.address == LEFT
+
+    on_bleak(work)
+
+
+def test_a_sensor_that_does_not_answer_keeps_the_air_from_another_for_a_moment_only(
+    bluez: FakeBluez, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(radio_module, "CONNECT_WITHIN_S", 0.5)
+    left = bluez.add(foot("FE-left"), address=LEFT)
+    bluez.add(foot("FE-right"), address=RIGHT)
+    left.hold_connects(True)
+
+    async def work() -> None:
+        async with Radio(CONFIG) as radio:
+            seen_left = await radio.find(lambda one: one.address == LEFT)
+            seen_right = await radio.find(lambda one: one.address == RIGHT)
+            of_left, of_right = await asyncio.gather(
+                radio.connect(seen_left, lambda: None),
+                radio.connect(seen_right, lambda: None),
+                return_exceptions=True,
+            )
+            assert isinstance(of_left, LinkError)
+            assert "no connection within 0.5 s" in str(of_left)
+            assert not isinstance(of_right, BaseException)
+            await of_right.close()
+
+    on_bleak(work)
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["restarted", "first"])
+def test_only_an_ingestion_that_had_a_radio_before_waits_for_one(
+    bluez: FakeBluez, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, waits: bool
+) -> None:
+    monkeypatch.setattr(ingest_module, "RADIO_AGAIN_AFTER_S", 0.1)
+    bluez.add(foot(), address=LEFT)
+    bluez.power(False)
+    looks = []
+
+    def is_over() -> bool:
+        looks.append(len(caplog.records))
+        if caplog.records:
+            bluez.power(True)
+        return False
+
+    async def work() -> None:
+        async with AsyncExitStack() as stack:
+            opening = open_radio(CONFIG, stack, is_over, waits=waits)
+            if not waits:
+                with pytest.raises(RadioError, match="switched off"):
+                    await opening
+                return
+            radio = await opening
+            assert radio is not None
+            assert (await radio.find(lambda _: True)).address == LEFT
+        assert "switched off" in caplog.text
+
+    on_bleak(work)
+
+
+def test_waiting_for_a_radio_ends_with_the_run(bluez: FakeBluez, caplog: pytest.LogCaptureFixture) -> None:
+    bluez.power(False)
+
+    async def work() -> None:
+        async with AsyncExitStack() as stack:
+            assert await open_radio(CONFIG, stack, lambda: bool(caplog.records), waits=True) is None
+
+    on_bleak(work)
