@@ -60,6 +60,8 @@ _UNLIKE_WAY_RAD: Final = 1.05
 _UNLIKE_STRIDES: Final = 4
 """So many in a row that fit the frame told no longer mean that the sensor moved; one alone was a stumble."""
 _SLIPPED_DEG: Final = 15.0
+_RECHECK_STRIDES: Final = 4
+"""A strap slips over many strides: to solve for each would cost more than it tells."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +111,7 @@ class MountingWatch:
         self._finder = _StrideFinder(rate_hz)
         self._strides: deque[_Stride] = deque(maxlen=_HELD_STRIDES)
         self._n_unlike = 0
+        self._n_unchecked = 0
         self._moved = False
         self.current = _cannot_tell(TOO_FEW_STRIDES, 0)
         """What holds after the last sample pushed."""
@@ -140,10 +143,12 @@ class MountingWatch:
                     self._strides.popleft()
                 self._n_unlike, self._moved = 0, True
                 return _cannot_tell(MOVED, len(self._strides))
-            if self._n_unlike:
+            self._n_unchecked += 1
+            if self._n_unlike or self._n_unchecked < _RECHECK_STRIDES:
                 return None
         if len(self._strides) < MIN_STRIDES:
             return None
+        self._n_unchecked = 0
         found = _solve(list(self._strides))
         if found.state == "cannot tell":
             # A frame that was found holds until strides contradict it; what was never told is told once.

@@ -91,16 +91,17 @@ class InputQuality:
         self._mean, self._deviation, self._gravity = mean, deviation, gravity
         self._n_history = int(np.ceil(_HISTORY_S * rate_in_hz))
         self._n_flat_steps = int(np.ceil(self._thresholds.flat_s * rate_in_hz)) - 1
-        self._times = np.empty(2 * self._n_history, dtype=np.int64)
-        self._clipped = np.empty(len(self._times), dtype=np.bool_)
-        self._repeated = np.empty(len(self._times), dtype=np.bool_)
-        self._same = np.empty((len(self._times), N_CHANNELS), dtype=np.bool_)
-        self._last = np.empty((1, N_CHANNELS), dtype=np.float32)
+        room = 2 * self._n_history
+        self._times = np.empty(room, dtype=np.int64)
+        self._samples = np.empty((room, N_CHANNELS), dtype=np.float32)
+        self._clipped = np.empty(room, dtype=np.bool_)
+        self._repeated = np.empty(room, dtype=np.bool_)
+        self._same = np.empty((room, N_CHANNELS), dtype=np.bool_)
         self.restart()
 
     def restart(self) -> None:
         """The sensor began anew: its device time may go back, and what was remembered means nothing now."""
-        self._n_held = 0
+        self._n_held = self._n_marked = 0
 
     def push(self, time_ns: NDArray[np.int64], samples: Samples, saturated: NDArray[np.bool_]) -> None:
         """Take ``(n,)`` device times, ``(n, 6)`` samples in SI units and ``(n,)`` saturation marks.
@@ -108,23 +109,12 @@ class InputQuality:
         Before the windows that end in them are asked for.
         """
         n_new = len(time_ns)
-        if not n_new:
-            return
         self._make_room(n_new)
-        held, end = self._n_held, self._n_held + n_new
-        self._times[held:end] = time_ns
-        self._clipped[held:end] = saturated
-        same = self._same[held:end]
-        same[1:] = samples[1:] == samples[:-1]
-        same[0] = samples[0] == self._last[0] if held else False
-        steps_ns = np.diff(self._times[max(held - 1, 0) : end])
-        follows = steps_ns < _MAX_STEP_PERIODS * self._period_ns
-        same[n_new - len(follows) :][~follows] = False
-        # Written out: the sum of a row must not depend on how many rows there are.
-        rate_squared = samples[:, 3] ** 2 + samples[:, 4] ** 2 + samples[:, 5] ** 2
-        self._repeated[held:end] = same.all(axis=1) & (rate_squared > self._thresholds.turning_rad_s**2)
-        self._last[0] = samples[-1]
-        self._n_held = end
+        new = slice(self._n_held, self._n_held + n_new)
+        self._times[new] = time_ns
+        self._samples[new] = samples
+        self._clipped[new] = saturated
+        self._n_held += n_new
 
     def window_flags(
         self, start_ns: int, stop_ns: int, grid_samples: Samples, bridged_share: float
@@ -133,6 +123,7 @@ class InputQuality:
 
         ``grid_samples`` ``(n, 6)`` are the window's samples in SI units, outliers not yet set to their limit.
         """
+        self._mark()
         first, end = np.searchsorted(self._times[: self._n_held], [start_ns, stop_ns]).tolist()
         limits = self._thresholds
         n_inputs = max(end - first, 1)
@@ -147,19 +138,37 @@ class InputQuality:
         }
         return tuple(flag for flag, raised in is_raised.items() if raised)
 
+    def _mark(self) -> None:
+        """Compare the samples that came since the last window with those before them: many at once cost as few."""
+        first, end = self._n_marked, self._n_held
+        if first == 0 and end:
+            self._same[0] = self._repeated[0] = False  # the first of all follows none
+            first = 1
+        self._n_marked = end
+        if end <= first:
+            return
+        samples = self._samples[first:end]
+        follows = np.diff(self._times[first - 1 : end]) < _MAX_STEP_PERIODS * self._period_ns
+        same = (samples == self._samples[first - 1 : end - 1]) & follows[:, None]
+        # Written out: the sum of a row must not depend on how many rows there are.
+        rate_squared = samples[:, 3] ** 2 + samples[:, 4] ** 2 + samples[:, 5] ** 2
+        self._same[first:end] = same
+        self._repeated[first:end] = same.all(axis=1) & (rate_squared > self._thresholds.turning_rad_s**2)
+
     def _make_room(self, n_new: int) -> None:
         """Move what may still be asked for to the front; a piece longer than the room makes it grow."""
         if self._n_held + n_new <= len(self._times):
             return
+        self._mark()
         kept = min(self._n_held, self._n_history)
-        for name in ("_times", "_clipped", "_repeated", "_same"):
+        for name in ("_times", "_samples", "_clipped", "_repeated", "_same"):
             old = getattr(self, name)
             new = old
             if kept + n_new > len(old):
                 new = np.empty((kept + n_new, *old.shape[1:]), dtype=old.dtype)
                 setattr(self, name, new)
             new[:kept] = old[self._n_held - kept : self._n_held].copy()
-        self._n_held = kept
+        self._n_held = self._n_marked = kept
 
     def _is_rate_off(self, first: int, end: int) -> bool:
         """By the mean step in device time, steps over missing samples left out; where they are most, it is off."""
