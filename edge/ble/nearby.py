@@ -12,7 +12,7 @@ import msgspec
 
 from edge.ble.identity import load_salt, sensor_id
 from edge.ble.radio import LinkError, Radio, Seen
-from edge.ble.selection import find_kind, find_sensors, kind_of, wanted_sensors
+from edge.ble.selection import Kinds, find_kind, find_sensors, kind_of, known_kinds, wanted_sensors
 from edge.config import BleConfig
 from edge.errors import RadioError
 from edge.run_settings import RunSensor
@@ -66,15 +66,17 @@ def _with_radio(coroutine: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def _scan(config: BleConfig, seconds: float, salt: bytes, *, with_battery: bool) -> list[Nearby]:
+    kinds = known_kinds(config)
     async with Radio(config) as radio:
         async with radio.listening() as seen:
             await asyncio.sleep(seconds)
-        found = sorted(seen.values(), key=lambda one: (kind_of(one.advert) is None, -one.rssi_dbm))
-        return [await _nearby(radio, one, salt, with_battery=with_battery) for one in found]
+        found = sorted(seen.values(), key=lambda one: (kind_of(one.advert, kinds) is None, -one.rssi_dbm))
+        return [await _nearby(radio, one, salt, kinds, with_battery=with_battery) for one in found]
 
 
-async def _nearby(radio: Radio, seen: Seen, salt: bytes, *, with_battery: bool) -> Nearby:
-    kind = kind_of(seen.advert)
+async def _nearby(radio: Radio, seen: Seen, salt: bytes, kinds: Kinds, *, with_battery: bool) -> Nearby:
+    name = kind_of(seen.advert, kinds)
+    kind = kinds[name] if name else None
     battery_percent = None
     if kind is not None and with_battery:
         try:

@@ -87,8 +87,8 @@ class VirtualRun:
         known = kind_of(
             Advert(advert.name, frozenset(peripheral.advertised_uuids), frozenset(peripheral.manufacturer_data))
         )
-        if known is None or known.key != self._kind.key:
-            took = "no known kind" if known is None else known.key
+        if known != self._kind.key:
+            took = known or "no known kind"
             lines.append(f"so advertised, `frailedge live` takes it for {took}: set kind = {self._kind.key!r} there")
         return lines
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edge.ble.selection import known_kinds
 from edge.bus import Publisher, Subscriber
 from edge.cli import options as opt
 from edge.config import Config
@@ -16,11 +17,10 @@ from edge.manifest import Manifest
 from edge.opening import open_model
 from edge.run_settings import RunSensor
 from edge.sources.virtual import virtual_foot
-from edge.supervisor import Supervisor
+from edge.supervisor import ProcessFailedError, Supervisor
 from edge.tally import Tally
 from edge.view import show
 from firmware_bridge.device import DeviceKind
-from firmware_bridge.kinds import KINDS
 
 # Both processes are up long before, on a Pi too: a run that published nothing by then has failed.
 _STARTED_AFTER_S = 20.0
@@ -40,7 +40,10 @@ def command(
         ),
     ] = None,
     list_sensors: Annotated[
-        bool, typer.Option("--list-sensors", help="Print the kinds of sensors that are understood, and end.")
+        bool,
+        typer.Option(
+            "--list-sensors", help="Print the kinds of sensors that are understood, those of --config too, and end."
+        ),
     ] = False,
     backend: opt.BleBackend = None,
     adapter: opt.BleAdapter = None,
@@ -72,9 +75,6 @@ def command(
     queue_messages: opt.QueueMessages = None,
 ) -> None:
     """Classify a walk live and publish the results; Ctrl-C ends it with a summary."""
-    if list_sensors:
-        print("\n".join(map(_kind_line, KINDS)))
-        return
     in_force = opt.configured(
         config,
         model__bundle=bundle,
@@ -98,10 +98,33 @@ def command(
         virtual__seed=seed,
         virtual__drop_share=drop_share,
     )
+    if list_sensors:
+        print("\n".join(map(_kind_line, known_kinds(in_force.ble).values())))
+        return
     # What the user can have got wrong is found here, in one process, before two others are started.
+    if duration_s is not None and not duration_s > 0:
+        raise ConfigError(f"--duration-s {duration_s:g}: must be above 0")
+    of_radio = {
+        "--sensor": sensor or None,
+        "--backend": backend,
+        "--adapter": adapter,
+        "--search-s": search_s,
+        "--low-rate": low_rate,
+    }
+    of_virtual = {
+        "--walker": walker,
+        "--then": then,
+        "--then-after-s": then_after_s,
+        "--rate-hz": rate_hz,
+        "--seed": seed,
+        "--drop-share": drop_share,
+    }
+    useless = [option for option, value in (of_radio if virtual else of_virtual).items() if value is not None]
+    if useless and virtual:
+        raise ConfigError(f"{', '.join(useless)}: for Bluetooth LE sensors only; leave that out with --virtual")
+    if useless:
+        raise ConfigError(f"{', '.join(useless)}: for the virtual sensor only; add --virtual, or leave that out")
     if virtual:
-        if sensor:
-            raise ConfigError("--sensor names a Bluetooth LE sensor: leave it out with --virtual")
         virtual_foot(in_force.virtual)
     manifest = open_model(in_force.model)[0].manifest
     check_fits_live(manifest)
@@ -131,6 +154,7 @@ def _run(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     begin_s = time.monotonic()
+    failure: ProcessFailedError | None = None
     topics = ("prediction", "decision", "signal", "gap", "health")
     subscriber = Subscriber(
         config.publish.endpoint, [f"{topic}/{sensor.name}/" for topic in topics for sensor in sensors]
@@ -139,7 +163,12 @@ def _run(
         with Supervisor(config, sensors, is_virtual=is_virtual) as supervisor:
 
             def is_over() -> bool:
-                supervisor.check()
+                nonlocal failure
+                try:
+                    supervisor.check()
+                except ProcessFailedError as error:
+                    failure = error  # what the others did until then is summed up all the same
+                    supervisor.end()
                 if stop.is_set() or (duration_s is not None and time.monotonic() - begin_s >= duration_s):
                     supervisor.end()
                 return supervisor.has_ended
@@ -150,6 +179,8 @@ def _run(
         subscriber.close()
     took_s = time.monotonic() - begin_s
     sys.stdout.write("\n".join(tally.summary(manifest, took_s, n_restarts)) + "\n")
+    if failure is not None:
+        raise failure
     if not tally.has_health and took_s > _STARTED_AFTER_S:
         raise typer.Exit(1)
 

@@ -7,11 +7,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.bus import Subscriber
+from edge.cli import live
 from edge.config import VirtualConfig
+from edge.errors import ConfigError
 from edge.messages import Decision, Health, Message
 from edge.sources.virtual import virtual_foot
 from firmware_bridge.decoder_v1 import DecoderV1
@@ -179,6 +182,24 @@ def test_a_wrong_virtual_sensor_is_refused_in_one_line() -> None:
     assert_refused(frailedge("live", "--virtual", "--walker", "nobody"), "nobody", "robust")
     assert_refused(frailedge("live", "--virtual", "--rate-hz", "60"), "104")
     assert_refused(frailedge("live", "--virtual", "--sensor", "FE-left"), "--sensor", "--virtual")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"walker": "frail", "then": "robust", "then_after_s": 9.0}, "--walker, --then, --then-after-s: .*add"),
+        ({"rate_hz": 104.0}, "--rate-hz: for the virtual sensor only"),
+        ({"seed": 0}, "--seed: for the virtual sensor only"),
+        ({"drop_share": 0.0}, "--drop-share: for the virtual sensor only"),
+        ({"virtual": True, "backend": "bluez", "adapter": "hci1"}, "--backend, --adapter: .*leave that out"),
+        ({"virtual": True, "search_s": 9.0, "low_rate": False}, "--search-s, --low-rate: for Bluetooth LE"),
+        ({"virtual": True, "duration_s": -5.0}, "--duration-s -5: must be above 0"),
+        ({"virtual": True, "duration_s": float("nan")}, "--duration-s nan: must be above 0"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        live.command(**options)
 
 
 def test_watch_shows_a_run_and_says_stale_when_it_is_gone(run: Run) -> None:
