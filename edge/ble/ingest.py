@@ -15,6 +15,7 @@ from edge.ble.session import Session
 from edge.config import BleConfig
 from edge.errors import RadioError, SensorError
 from edge.intake import Intake
+from edge.records import LinkState
 from edge.ring import RingWriter
 from edge.run_settings import RunSensor, RunSettings, Stop
 from edge.sources.conventions import parse_axes
@@ -42,6 +43,8 @@ async def _ingest(settings: RunSettings, writer: RingWriter, stop: Stop) -> None
     async with AsyncExitStack() as stack:
         radio = await open_radio(config, stack, stop.is_set, waits=is_restarted)
         if radio is None:
+            for sensor in settings.sensors:
+                Intake(writer, sensor.stream_id, sensor.name).status(LinkState.ENDED, time.monotonic_ns())
             return
         sessions = [make_session(radio, config, sensor, writer, has_worked=is_restarted) for sensor in settings.sensors]
         runs = [

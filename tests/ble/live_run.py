@@ -114,6 +114,12 @@ class LiveRun:
         )
         return [int(line.split()[0]) for line in listed.stdout.splitlines() if f"edge.{module}" in line]
 
+    def finish(self) -> None:
+        """Let it end by itself, and read what was still on its way."""
+        self.out, self.err = self.process.communicate(timeout=60)
+        while (message := self._subscriber.receive(0.2)) is not None:
+            self.messages.append(message)
+
     def end(self, number: signal.Signals = signal.SIGINT) -> float:
         """End it as a user does, read what was still on its way; gives the seconds that took."""
         begin_s = time.monotonic()

@@ -11,6 +11,8 @@ import pytest
 
 from edge.ble.identity import load_salt, sensor_id
 from edge.messages import Decision, Health
+from firmware_bridge.packet_v1 import CONTROL_UUID, Answer, Op, Status
+from firmware_bridge.peripheral import Notification
 from tests.ble.bus import ADDRESS_VARIABLE, NEEDS_DBUS, PrivateBus
 from tests.ble.fake_bluez import FakeBluez
 from tests.ble.live_run import CountedFoot, LiveRun, settings_file
@@ -179,6 +181,72 @@ def test_the_end_stops_the_sensor_says_goodbye_and_sums_up(
     assert not foot.is_streaming
     assert "Summary of" in run.out
     assert "sensor left: decision at the end" in run.out
+
+
+def test_a_stop_in_the_midst_of_a_start_is_an_orderly_end(bluez: FakeBluez, tmp_path: Path) -> None:
+    device = bluez.add(CountedFoot("FE-left"), address=LEFT)
+    device.obstruct(CONTROL_UUID, is_answered=False)
+    with LiveRun("--config", settings_file(tmp_path, ("left", "FE-left"))) as run:
+        run.link("left", "subscribing")
+        run.end()
+    assert run.process.returncode == 0, run.err
+    assert run.last_health("left").link == "ended", "ingestion was not killed: it had the time to say so"
+    assert not device.is_connected
+
+
+class Refusing(CountedFoot):
+    """Does not start: it is busy, until it says what is wrong."""
+
+    status = Status.BUSY
+
+    def write(self, uuid: str, data: bytes, now_us: int) -> list[Notification]:
+        """A refusal to every start."""
+        if data[:1] == bytes([Op.START]):
+            return [(CONTROL_UUID, bytes(Answer(Op.START, self.status)))]
+        return super().write(uuid, data, now_us)
+
+
+def test_a_sensor_that_is_refused_ends_the_run_with_what_the_other_one_gave(bluez: FakeBluez, tmp_path: Path) -> None:
+    left, right = CountedFoot("FE-left"), Refusing("FE-right")
+    device = bluez.add(left, address=LEFT, speed=SPEED)
+    bluez.add(right, address=RIGHT)
+    with LiveRun("--config", settings_file(tmp_path, ("left", "FE-left"), ("right", "FE-right"))) as run:
+        run.decision("left")
+        right.status = Status.BAD_VALUE
+        run.finish()
+    assert run.process.returncode == 2
+    assert re.search(r"sensor right: it does not start: it says that the value is bad", run.err)
+    assert run.err.strip().splitlines()[-1].startswith("frailedge: the ingest process gave up")
+    assert "Traceback" not in run.err
+    assert re.search(r"Summary of .*\n +sensor left: decision at the end", run.out)
+    assert (device.is_connected, left.is_streaming) == (False, False)
+    assert_all_accounted_for(run, "left", left)
+    assert run.last_health("right").link != "ended"
+
+
+def test_a_bus_and_a_bluetoothd_that_start_anew_cost_what_came_meanwhile_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    foot = CountedFoot("FE-left")
+    with PrivateBus() as bus, FakeBluez(bus.address) as bluez:
+        monkeypatch.setenv(ADDRESS_VARIABLE, bus.address)
+        bluez.add(foot, address=LEFT, speed=SPEED)
+        with LiveRun("--config", settings_file(tmp_path, ("left", "FE-left"), **QUICK)) as run:
+            newest = run.decision("left")
+            bluez.stop()
+            run.link("left", *AWAY)
+            bluez.start()
+            newest = run.decision("left", after_s=newest.window_stop_s)
+            bus.kill()
+            run.link("left", *AWAY)
+            bus.start()
+            bluez.start()
+            run.decision("left", after_s=newest.window_stop_s)
+            run.end()
+            health = assert_all_accounted_for(run, "left", foot)
+    assert (health.n_reconnects, health.n_gaps, health.n_restarts) == (2, 2, 0)
+    assert "restarting it" not in run.err
 
 
 def test_the_only_known_sensor_is_taken_under_its_id_and_a_choice_is_asked_for(bluez: FakeBluez) -> None:

@@ -18,9 +18,10 @@ from edge.ble.identity import sensor_id
 from edge.ble.ingest import open_radio
 from edge.ble.radio import LinkError, Radio, Seen
 from edge.ble.selection import find_sensors
-from edge.config import BleConfig, SensorConfig
+from edge.config import BleConfig, Config, SensorConfig
 from edge.errors import RadioError, SensorError
 from edge.records import LinkState, LinkStatus
+from edge.run_settings import RunSensor, RunSettings, Stop
 from firmware_bridge.device import BATTERY_LEVEL_UUID, Advert, DeviceError
 from firmware_bridge.devices.v1 import DeviceV1
 from firmware_bridge.events import Block, Event, Gap, Restart
@@ -32,7 +33,7 @@ from tests.ble.bus import NEEDS_DBUS
 from tests.ble.central import LEFT, RIGHT, foot, on_bleak, ramp
 from tests.ble.fake_bluez import FakeBluez
 from tests.ble.fake_device import FakeDevice
-from tests.ble.heard import CONFIG, running
+from tests.ble.heard import CONFIG, HeardRing, running
 
 pytestmark = NEEDS_DBUS
 
@@ -409,11 +410,30 @@ def test_only_an_ingestion_that_had_a_radio_before_waits_for_one(
     on_bleak(work)
 
 
-def test_waiting_for_a_radio_ends_with_the_run(bluez: FakeBluez, caplog: pytest.LogCaptureFixture) -> None:
+class OnceWarned(Stop):
+    """A run that ends when it has said what it waits for."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+
+    def is_set(self) -> bool:
+        """Whether it has."""
+        return bool(self._caplog.records)
+
+
+def test_waiting_for_a_radio_ends_in_order_with_the_run(
+    bluez: FakeBluez, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bluez.power(False)
+    sensors = tuple(RunSensor(stream_id=at, name=name) for at, name in enumerate(("left", "right")))
+    settings = RunSettings(
+        config=Config(), sensors=sensors, is_virtual=False, ring="", doorbell=0, supervisor_pid=0, n_restarts=1
+    )
 
     async def work() -> None:
-        async with AsyncExitStack() as stack:
-            assert await open_radio(CONFIG, stack, lambda: bool(caplog.records), waits=True) is None
+        with HeardRing(tmp_path / "ring") as ring:
+            await ingest_module._ingest(settings, ring, OnceWarned(caplog))
+            told = [(item.sensor, item.state) for item in ring.items if isinstance(item, LinkStatus)]
+            assert told == [("left", LinkState.ENDED), ("right", LinkState.ENDED)]
 
     on_bleak(work)
