@@ -17,6 +17,7 @@ from edge.model import Classifier
 from edge.pipeline import LinkCounts, Pipeline, Sink
 from edge.replay import ReplayResult, Wait, check_fits
 from edge.sources.session import Session, Step, Track
+from edge.stream.screen import ScreenSpec
 
 _HEALTH_EVERY_S: Final = 1.0
 _REPLAYING: Final = LinkCounts("replaying")
@@ -51,7 +52,9 @@ class _Stream:
             )
         else:
             part = slice(step.begin, step.end)
-            self.pipeline.push(track.time_ns[part], track.samples[part], time.monotonic_ns())
+            self.pipeline.push(
+                track.time_ns[part], track.samples[part], time.monotonic_ns(), saturated=track.saturated[part]
+            )
 
 
 def replay_session(
@@ -60,6 +63,7 @@ def replay_session(
     classifier: Classifier,
     *,
     speed: float | None,
+    screen: ScreenSpec,
     sink: Sink,
     wait: Wait,
     on_progress: Callable[[float], object] = lambda _: None,
@@ -69,8 +73,9 @@ def replay_session(
 ) -> dict[str, ReplayResult]:
     """Stream all sensors of a session at ``speed`` × real time, or, with None, as fast as it goes; a result for each.
 
-    ``sink``, ``wait`` and ``on_progress`` as for `edge.replay.replay`. `RecordingError` where nothing can be replayed,
-    or not with this bundle.
+    ``screen``, ``sink``, ``wait`` and ``on_progress`` as for `edge.replay.replay`; for what live published, give the
+    ``screen`` of `edge.recording.settings.session_configuration`. `RecordingError` where nothing can be replayed, or
+    not with this bundle.
     """
     streams: dict[str, _Stream] = {}
     for track in session.tracks:
@@ -86,6 +91,7 @@ def replay_session(
             rate_in_hz=track.rate_hz,
             sink=stream.send,
             model_sha256=bundle.variant.sha256,
+            screen=screen,
             signal_decimation=signal_decimation,
             coefficients=coefficients,
         )

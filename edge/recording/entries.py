@@ -236,8 +236,13 @@ def plot_points(block: Block, sensor: str, host_time_ns: int) -> list[tuple[int,
 
 def encode(value: msgspec.Struct) -> bytes:
     """JSON of an entry or message; fields that are null are left out, since viewers know no type for them."""
-    fields: dict[str, Any] = msgspec.to_builtins(value)
-    return msgspec.json.encode({name: field for name, field in fields.items() if field is not None})
+    return msgspec.json.encode(_without_nulls(msgspec.to_builtins(value)))
+
+
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_nulls(field) for name, field in value.items() if field is not None}
 
 
 def decode_entry(name: str, data: bytes) -> Entry | None:
@@ -248,10 +253,16 @@ def decode_entry(name: str, data: bytes) -> Entry | None:
 
 def decode_message(kind: type[Message], data: bytes) -> Message:
     """A message as it was published."""
-    fields = msgspec.json.decode(data, type=dict[str, Any])
-    for name in kind.__struct_fields__:
-        fields.setdefault(name, None)
-    return msgspec.convert(fields, kind)
+    return msgspec.convert(_with_nulls(msgspec.json.decode(data, type=dict[str, Any]), kind), kind)
+
+
+def _with_nulls(fields: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        value = fields.get(field.name)
+        is_struct = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+        found[field.name] = _with_nulls(value, field.type) if is_struct and isinstance(value, dict) else value
+    return found
 
 
 def schema(kind: type[msgspec.Struct]) -> bytes:

@@ -96,6 +96,7 @@ class Recorder:
         now_ns = time.monotonic_ns()
         os.kill(self.pid, number)
         assert self._line() == "gone"
+        self.pid = 0
         return now_ns
 
     def close(self) -> None:
