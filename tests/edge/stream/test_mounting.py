@@ -418,7 +418,7 @@ def test_the_whole_sweep_finds_the_axes_and_keeps_the_predictions() -> None:
     for number in range(40):
         sweep(virtual, virtual_foot(number, 60.0), np.eye(3), list(random_mounts(3, seed=number)))
     rows.append(virtual)
-    print("\n| foot | stretches × mountings | not told | within 10° | median | worst | mean |Δp| | by ten strides |")
+    print("\n| foot | stretches × mountings | not told | within 10° | median | worst | mean abs. Δp | by ten strides |")
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(row.row())
