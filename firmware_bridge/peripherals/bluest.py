@@ -13,34 +13,16 @@ from numpy.typing import NDArray
 from firmware_bridge.channels import ACC, GYR, STANDARD_GRAVITY_M_S2, Samples
 from firmware_bridge.peripheral import Characteristic, Notification, Service
 from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, SampledPeripheral
-from firmware_bridge.virtual_sensor import Faults, SampleSource
 
 _MOTION_UUID = "00e00000-0001-11e1-ac36-0002a5d5c51b"
 _FEATURES_UUID = "00000000-0001-11e1-9ab4-0002a5d5c51b"
-_RATE_HZ = 20.0
 
 
 class BlueStPeripheral(SampledPeripheral):
     """See `firmware_bridge.peripheral.Peripheral`. It says that it is a SensorTile.box with features 00E00000."""
 
-    def __init__(
-        self,
-        source: SampleSource,
-        *,
-        name: str = "ST-foot",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
-    ) -> None:
-        super().__init__(
-            source,
-            name=name,
-            rate_hz=_RATE_HZ,
-            samples_per_packet=1,
-            faults=faults,
-            seed=seed,
-            battery_percent=battery_percent,
-        )
+    default_name = "ST-foot"
+    default_rate_hz = 20.0
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -6,7 +6,7 @@ subscribed and wrote what starts it, and it obeys what stops it. It shares no pa
 
 import math
 import struct
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from firmware_bridge.channels import Samples
 from firmware_bridge.device import Write
 from firmware_bridge.devices.description import FORMATS, Clock, Counter, Counts, Description, Number
 from firmware_bridge.peripheral import Characteristic, Notification, Service
-from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, SampledPeripheral
-from firmware_bridge.virtual_sensor import Faults, SampleSource
+from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, Common, SampledPeripheral
+from firmware_bridge.virtual_sensor import SampleSource
 
 UNNAMED_SERVICE_UUID: Final = "0000fff0-0000-1000-8000-00805f9b34fb"
 """Where the characteristics stand when the description names no service."""
@@ -26,24 +26,10 @@ _MAX_NAME_CHARACTERS: Final = 8
 class DescribedPeripheral(SampledPeripheral):
     """See `firmware_bridge.peripheral.Peripheral`; its counter and clock go on while nobody listens."""
 
-    def __init__(
-        self,
-        source: SampleSource,
-        description: Description,
-        *,
-        name: str = "",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
-    ) -> None:
+    def __init__(self, source: SampleSource, description: Description, **common: Unpack[Common]) -> None:
+        self.default_name = (description.name_prefix or description.key)[:_MAX_NAME_CHARACTERS]
         super().__init__(
-            source,
-            name=name or (description.name_prefix or description.key)[:_MAX_NAME_CHARACTERS],
-            rate_hz=description.rate_hz,
-            samples_per_packet=description.samples_per_packet,
-            faults=faults,
-            seed=seed,
-            battery_percent=battery_percent,
+            source, rate_hz=description.rate_hz, samples_per_packet=description.samples_per_packet, **common
         )
         self._description = description
         self._n_start_writes = 0

@@ -6,15 +6,15 @@ a line with the decoder: the formats are written down here a second time.
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.channels import Samples
 from firmware_bridge.peripheral import Characteristic, Notification, Service
-from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, SampledPeripheral
-from firmware_bridge.virtual_sensor import Faults, SampleSource
+from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, Common, SampledPeripheral
+from firmware_bridge.virtual_sensor import SampleSource
 
 _UUID: Final = "326a{}-85cb-9195-d9dd-464cfbbae75a"
 _SERVICE, _COMMAND, _NOTIFY = (_UUID.format(short) for short in ("9000", "9001", "9006"))
@@ -57,16 +57,16 @@ class _Module:
 class MetaMotionPeripheral(SampledPeripheral):
     """One board: a MetaMotion S with its BMI270 where ``is_bmi270``, else one with a BMI160."""
 
+    default_name = "MetaWear"
+    default_rate_hz = 100.0
+
     def __init__(
         self,
         source: SampleSource,
         *,
-        name: str = "MetaWear",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
         is_bmi270: bool = False,
         has_gyroscope: bool = True,
+        **common: Unpack[Common],
     ) -> None:
         self._is_bmi270 = is_bmi270
         self._has_gyroscope = has_gyroscope
@@ -76,15 +76,7 @@ class MetaMotionPeripheral(SampledPeripheral):
         self._gyr = _Module(
             bytes([_GYR, 0x80, *((1, 0) if is_bmi270 else (0, 1))]), 0x04 if is_bmi270 else 0x05, b"\x28\x00"
         )
-        super().__init__(
-            source,
-            name=name,
-            rate_hz=100.0,
-            samples_per_packet=1,
-            faults=faults,
-            seed=seed,
-            battery_percent=battery_percent,
-        )
+        super().__init__(source, **common)
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -5,15 +5,15 @@ say, and keeps no layout in common with the decoder. Like the real one it sends 
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.channels import ACC, GYR, STANDARD_GRAVITY_M_S2, Samples
 from firmware_bridge.peripheral import Characteristic, Notification, Service
-from firmware_bridge.peripherals.sampled import SampledPeripheral
-from firmware_bridge.virtual_sensor import Faults, SampleSource
+from firmware_bridge.peripherals.sampled import Common, SampledPeripheral
+from firmware_bridge.virtual_sensor import SampleSource
 
 _TAIL: Final = "-4947-11e9-8646-d663bd873d93"
 _SETTINGS: Final = "15171002" + _TAIL
@@ -38,27 +38,18 @@ class MovellaDotPeripheral(SampledPeripheral):
     A measurement survives the loss of the link.
     """
 
+    default_name = "Movella DOT"
+
     def __init__(
         self,
         source: SampleSource,
         *,
-        name: str = "Movella DOT",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
         rate_hz: int = 60,
         first_time_us: int = 0,
         n_unused_bytes: int = 0,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(
-            source,
-            name=name,
-            rate_hz=rate_hz,
-            samples_per_packet=1,
-            faults=faults,
-            seed=seed,
-            battery_percent=battery_percent,
-        )
+        super().__init__(source, rate_hz=rate_hz, **common)
         self._first_time_us = first_time_us
         self._unused = bytes(n_unused_bytes)
         self._is_measuring = False

@@ -7,15 +7,15 @@ gyroscope. It shares no packing or parsing with the decoder. Layouts and answers
 import math
 import struct
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.channels import ACC, GYR, STANDARD_GRAVITY_M_S2, Samples
 from firmware_bridge.peripheral import Characteristic, Notification, Service
-from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, SampledPeripheral
-from firmware_bridge.virtual_sensor import Faults, SampleSource
+from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, Common, SampledPeripheral
+from firmware_bridge.virtual_sensor import SampleSource
 
 _TAIL: Final = "-02e7-f387-1cad-8acd2d8df0c8"
 _CONTROL: Final = "fb005c81" + _TAIL
@@ -46,25 +46,15 @@ class PolarPeripheral(SampledPeripheral):
         self,
         source: SampleSource,
         *,
-        name: str = "",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
         is_compressed: bool = True,
         has_gyroscope: bool = True,
         samples_per_packet: int = 34,
         rates_hz: tuple[int, ...] = (52,),
         first_time_ns: int = _EPOCH_NS,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(
-            source,
-            name=name or ("Polar Sense 0A1B2C3D" if has_gyroscope else "Polar H10 0A1B2C3D"),
-            rate_hz=rates_hz[0],
-            samples_per_packet=samples_per_packet,
-            faults=faults,
-            seed=seed,
-            battery_percent=battery_percent,
-        )
+        self.default_name = "Polar Sense 0A1B2C3D" if has_gyroscope else "Polar H10 0A1B2C3D"
+        super().__init__(source, rate_hz=rates_hz[0], samples_per_packet=samples_per_packet, **common)
         self._is_compressed = is_compressed
         self._rates_hz = rates_hz
         self._first_time_ns = first_time_ns

@@ -8,6 +8,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,15 @@ from firmware_bridge.virtual_sensor import Faults, SampleSource, SensorCounts
 BATTERY_SERVICE = Service(BATTERY_SERVICE_UUID, (Characteristic(BATTERY_LEVEL_UUID, ("read", "notify")),))
 
 
+class Common(TypedDict, total=False):
+    """What every virtual sensor can be given; see `SampledPeripheral`."""
+
+    name: str
+    faults: Faults | None
+    seed: int
+    battery_percent: int
+
+
 class SampledPeripheral(ABC):
     """One sensor from its start on; ``seed`` decides the faults, ``battery_percent`` is what it says of its battery.
 
@@ -27,18 +37,23 @@ class SampledPeripheral(ABC):
     Raises ValueError for `Faults.reorder`: a link layer keeps the order, and only v1's sensor can pretend otherwise.
     """
 
+    default_name: str
+    """Advertised where no name is given."""
+    default_rate_hz: float
+    """What it samples at as it leaves the factory; a subclass that always says its rate has none."""
+
     def __init__(
         self,
         source: SampleSource,
         *,
-        name: str,
-        rate_hz: float,
-        samples_per_packet: int,
+        name: str = "",
+        rate_hz: float | None = None,
+        samples_per_packet: int = 1,
         faults: Faults | None = None,
         seed: int = 0,
         battery_percent: int = 80,
     ) -> None:
-        self.name = name
+        self.name = name or self.default_name
         self.battery_percent = battery_percent
         self._source = source
         self._faults = faults or Faults()
@@ -51,7 +66,7 @@ class SampledPeripheral(ABC):
         self._burst_left = 0
         self._index = self._base_index = 0
         self._base_us = 0.0
-        self._open(rate_hz)
+        self._open(self.default_rate_hz if rate_hz is None else rate_hz)
 
     @property
     @abstractmethod

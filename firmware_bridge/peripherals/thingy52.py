@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from firmware_bridge.channels import Samples
 from firmware_bridge.peripheral import Characteristic, Notification, Service
 from firmware_bridge.peripherals.sampled import BATTERY_SERVICE, SampledPeripheral
-from firmware_bridge.virtual_sensor import Faults, SampleSource
 
 _BASE: Final = "ef68{:04x}-9b35-4933-9b10-52ffa9740042"
 _TCS, _NAME, _TMS, _CONFIG, _RAW = (_BASE.format(short) for short in (0x0100, 0x0101, 0x0400, 0x0401, 0x0406))
@@ -25,25 +24,9 @@ _LIMITS: Final = ((100, 5000), (100, 5000), (100, 5000), (5, 200), (0, 1))
 class Thingy52Peripheral(SampledPeripheral):
     """One Thingy:52; its rate is what was last written to its configuration."""
 
-    def __init__(
-        self,
-        source: SampleSource,
-        *,
-        name: str = "Thingy",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
-    ) -> None:
-        self._config = _DEFAULT
-        super().__init__(
-            source,
-            name=name,
-            rate_hz=10.0,
-            samples_per_packet=1,
-            faults=faults,
-            seed=seed,
-            battery_percent=battery_percent,
-        )
+    default_name = "Thingy"
+    default_rate_hz = 10.0
+    _config = _DEFAULT
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -5,15 +5,15 @@ never shares a line with the decoder: the formats are written down here a second
 """
 
 import struct
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.channels import Samples
 from firmware_bridge.peripheral import Characteristic, Notification, Service
-from firmware_bridge.peripherals.sampled import SampledPeripheral
-from firmware_bridge.virtual_sensor import Faults, SampleSource
+from firmware_bridge.peripherals.sampled import Common, SampledPeripheral
+from firmware_bridge.virtual_sensor import SampleSource
 
 _UUID: Final = "0000{}-0000-1000-8000-00805f9a34fb"
 _SERVICE, _NOTIFY, _WRITE = (_UUID.format(short) for short in ("ffe5", "ffe4", "ffe9"))
@@ -29,29 +29,21 @@ class WitMotionPeripheral(SampledPeripheral):
     ``frames_per_notification`` are sent at once; ``fastest_code`` is the highest return rate it accepts (8: 50 Hz).
     """
 
+    default_name = "WT901BLE68"
+    default_rate_hz = 10.0
+
     def __init__(
         self,
         source: SampleSource,
         *,
-        name: str = "WT901BLE68",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
         frames_per_notification: int = 1,
         fastest_code: int = 10,
+        **common: Unpack[Common],
     ) -> None:
         self._code = 6
         self._fastest_code = fastest_code
         self._unlocked_until_us = 0
-        super().__init__(
-            source,
-            name=name,
-            rate_hz=_HZ_BY_CODE[self._code],
-            samples_per_packet=frames_per_notification,
-            faults=faults,
-            seed=seed,
-            battery_percent=battery_percent,
-        )
+        super().__init__(source, samples_per_packet=frames_per_notification, **common)
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -107,13 +99,4 @@ class WitMotionPeripheral(SampledPeripheral):
 class Bwt901ble5Peripheral(WitMotionPeripheral):
     """The same under the other kind's name."""
 
-    def __init__(
-        self,
-        source: SampleSource,
-        *,
-        name: str = "BWT901BLE",
-        faults: Faults | None = None,
-        seed: int = 0,
-        battery_percent: int = 80,
-    ) -> None:
-        super().__init__(source, name=name, faults=faults, seed=seed, battery_percent=battery_percent)
+    default_name = "BWT901BLE"
