@@ -4,7 +4,6 @@ It reads the ring as a reader of its own, so nothing ever waits for its disk; th
 is dead. What the ring holds and no file is committed once a file has it.
 """
 
-import contextlib
 import sys
 import time
 from pathlib import Path
@@ -17,8 +16,9 @@ from edge.bus import Subscriber
 from edge.errors import FrailedgeError
 from edge.paths import default_bundle_dir
 from edge.recording.entries import BUS_TOPICS, topic
-from edge.recording.recorder import Recorder, RecorderStatus
+from edge.recording.recorder import Recorder
 from edge.recording.settings import RecordSettings, session_info
+from edge.recording.status import write_status
 from edge.records import decode_record
 from edge.ring import RingReader
 from edge.run_settings import FAILED_FOR_GOOD, Stop
@@ -27,7 +27,6 @@ READER_ID: Final = 1
 _WAIT_S: Final = 0.1
 _LAST_MESSAGES_S: Final = 0.2
 """What inference published as its last is here by then."""
-_STATUS_FILE: Final = "recorder.json"
 
 
 def record(settings: RecordSettings, stop: Stop) -> None:
@@ -44,7 +43,6 @@ def record(settings: RecordSettings, stop: Stop) -> None:
     )
     prefixes = [topic(name, sensor.name) for name in BUS_TOPICS.values() for sensor in settings.sensors]
     subscriber = Subscriber(settings.config.publish.endpoint, prefixes)
-    status_path = Path(settings.ring).with_name(_STATUS_FILE)
     try:
         with RingReader(Path(settings.ring), READER_ID) as reader:
             is_last_round, said = False, None
@@ -59,9 +57,9 @@ def record(settings: RecordSettings, stop: Stop) -> None:
                     reader.commit()
                 if recorder.status != said:
                     said = recorder.status
-                    write_status(status_path, said)
+                    write_status(Path(settings.ring), said)
             recorder.close()
-            write_status(status_path, recorder.status)
+            write_status(Path(settings.ring), recorder.status)
     finally:
         subscriber.close()
 
@@ -72,22 +70,6 @@ def _take_messages(subscriber: Subscriber, recorder: Recorder, within_s: float) 
         message = subscriber.receive(left_s)
         if message is not None:
             recorder.take_message(message, time.monotonic_ns())
-
-
-def write_status(path: Path, status: RecorderStatus) -> None:
-    """Leave the status in the run's folder, whole or not at all."""
-    made = path.with_suffix(".new")
-    with contextlib.suppress(OSError):  # no room there either: then the one before stands, and its age tells
-        made.write_bytes(msgspec.json.encode(status))
-        made.replace(path)
-
-
-def read_status(ring: Path) -> RecorderStatus | None:
-    """How the recorder of a ring's run is doing; None before it has said so."""
-    try:
-        return msgspec.json.decode(ring.with_name(_STATUS_FILE).read_bytes(), type=RecorderStatus)
-    except FileNotFoundError:
-        return None
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from edge.recording import entries
 from edge.recording.entries import DropoutEntry, SessionInfo
 from edge.recording.files import next_part, part_path
 from edge.recording.mcap_file import McapFile, StoredMessage
+from edge.recording.status import RecorderStatus
 from edge.records import LinkStatus, Record
 from firmware_bridge.events import Block, Restart
 
@@ -26,22 +27,6 @@ COMMIT_EVERY_S: Final = 0.5
 RETRY_EVERY_S: Final = 5.0
 MAX_PENDING: Final = 8192
 """What waits for a disk that is full or away: about two minutes of one sensor."""
-
-
-class RecorderStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the recording goes: ``problem`` is empty while it does; counts run since this recorder started.
-
-    ``n_records`` are records of the ring and messages on the disk. What is not recorded was given up: entries for
-    want of room, and ``n_overwritten`` ring records that were gone before they were read.
-    """
-
-    file: str = ""
-    problem: str = ""
-    n_recorded: int = 0
-    n_samples: int = 0
-    n_unrecorded: int = 0
-    n_unrecorded_samples: int = 0
-    n_overwritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
