@@ -1,5 +1,6 @@
 """A disk that is full, read-only or gone: nothing committed is lost, it is said once, and recording goes on after."""
 
+import dataclasses
 import os
 import pwd
 from collections.abc import Iterator
@@ -14,10 +15,19 @@ from edge.errors import ConfigError
 from edge.paths import default_bundle_dir
 from edge.recording import recorder as recording_module
 from edge.recording.recorder import RETRY_EVERY_S, Recorder
-from edge.recording.settings import RecordConfig, check_record, session_configuration
+from edge.recording.settings import RecordConfig, check_record, session_configuration, session_info
 from edge.sources.session import read_session
 from firmware_bridge.events import Block
-from tests.edge.recording.made import SECOND_NS, START_NS, NumberedRecord, record_all, recorder, sent
+from tests.edge.recording.made import (
+    SECOND_NS,
+    START_NS,
+    WALL_MINUS_MONOTONIC_NS,
+    NumberedRecord,
+    record_all,
+    recorder,
+    sent,
+    settings,
+)
 from tests.full_disk import files_of_at_most
 
 
@@ -153,6 +163,26 @@ def test_files_rotate_by_time_and_every_one_is_finished(
     session = read_session(tmp_path / "rec")
     assert session.losses == ()
     assert len(session.tracks[0].samples) == n_samples(records)
+
+
+def test_two_feet_in_one_session_come_back_each_by_itself(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    names = {0: "left", 1: "right"}
+    info = session_info(settings(tmp_path / "rec", *names.values()), bundle, WALL_MINUS_MONOTONIC_NS)
+    made = Recorder(tmp_path / "rec", info, names, rotate_s=10.0, say=print)
+    both = [
+        (2 * sequence + foot, dataclasses.replace(record, stream_id=foot))
+        for sequence, record in records
+        for foot in names
+    ]
+    record_all(both, made)
+    session = read_session(tmp_path / "rec")
+    assert session.losses == ()
+    left, right = session.tracks
+    assert (left.sensor, right.sensor) == ("left", "right")
+    assert left.samples.tobytes() == right.samples.tobytes()
+    assert len(left.samples) == n_samples(records)
 
 
 def test_records_that_were_gone_from_the_ring_are_told_in_the_file(
