@@ -56,11 +56,12 @@ _LINK_STATES: Final = tuple(LinkState)
 class LinkStatus:
     """What ingestion says about once a second; counts run since ingestion started.
 
-    ``packets_received`` are notifications, without those that were corrupt or known in whole; two make a sample of a
-    sensor with two streams. ``sensor`` is the short pseudonymous name, ``rate_hz`` the sensor's rate, 0.0 while it is not known, and
-    ``received_ns`` the host's monotonic time of this status. ``packet_rate_hz`` is what came since the status before,
-    beside what should have. ``samples_lost`` holds the estimated ones, which also stand alone. ``battery_percent`` and
-    ``rssi_dbm`` are None where they are not known; ``boot_id`` is 0 where the sensor does not count its boots.
+    ``packets_received`` are notifications, without those that were corrupt or known in whole; of a sensor with two
+    streams, those of both. ``sensor`` is the short pseudonymous name, ``rate_hz`` the sensor's rate, 0.0 while it is
+    unknown, and ``received_ns`` the host's monotonic time of this status. ``packet_rate_hz`` is what came since the one
+    before, beside what should have. ``samples_lost`` holds the estimated ones, which also stand alone.
+    ``battery_percent`` and ``rssi_dbm`` are None where they are not known; ``boot_id`` is 0 where the sensor does not
+    count its boots.
     """
 
     state: LinkState
