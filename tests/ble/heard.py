@@ -14,7 +14,7 @@ from edge.config import BleConfig
 from edge.records import LinkState, LinkStatus, decode_record
 from edge.ring import RingWriter
 from edge.run_settings import RunSensor
-from firmware_bridge.device import Device
+from firmware_bridge.device import Device, DeviceKind
 from firmware_bridge.devices.v1 import KIND
 from firmware_bridge.events import Block, Event
 from tests.ble.central import LEFT
@@ -90,10 +90,11 @@ async def running(
     advertised: str = "",
     config: BleConfig = CONFIG,
     has_worked: bool = False,
+    kind: DeviceKind = KIND,
     device: Device | None = None,
 ) -> AsyncIterator[Running]:
-    """The session of one sensor of packet v1, run as long as the context lasts."""
-    sensor = RunSensor(stream_id=0, name="left", address=address, advertised=advertised, kind=KIND.key)
+    """The session of one sensor, run as long as the context lasts."""
+    sensor = RunSensor(stream_id=0, name="left", address=address, advertised=advertised, kind=kind.key)
     with HeardRing(folder / f"ring-{time.monotonic_ns()}") as ring:
         session = make_session(radio, config, sensor, ring, has_worked=has_worked)
         if device is not None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,13 +24,15 @@ from edge.config import BleConfig, Config, SensorConfig
 from edge.errors import RadioError, SensorError
 from edge.records import LinkState, LinkStatus
 from edge.run_settings import RunSensor, RunSettings, Stop
-from firmware_bridge.device import BATTERY_LEVEL_UUID, Advert, DeviceError
-from firmware_bridge.devices.v1 import DeviceV1
+from firmware_bridge.device import BATTERY_LEVEL_UUID, Advert, DeviceError, DeviceKind
+from firmware_bridge.devices import witmotion
+from firmware_bridge.devices.v1 import KIND, DeviceV1
 from firmware_bridge.events import Block, Event, Gap, Restart
 from firmware_bridge.packet_v1 import CONTROL_UUID, Answer, Op, Status
-from firmware_bridge.peripheral import Notification, Service
+from firmware_bridge.peripheral import Notification, Peripheral, Service
 from firmware_bridge.peripherals.sampled import BATTERY_SERVICE
 from firmware_bridge.peripherals.v1 import PeripheralV1
+from firmware_bridge.peripherals.witmotion import WitMotionPeripheral
 from tests.ble.bus import NEEDS_DBUS
 from tests.ble.central import LEFT, RIGHT, foot, on_bleak, ramp
 from tests.ble.fake_bluez import FakeBluez
@@ -223,9 +227,14 @@ def test_a_refused_start_ends_the_run_unless_the_sensor_was_streamed_from_before
     on_bleak(work)
 
 
+def is_heard_since(address: str, since_s: float, seen: Seen) -> bool:
+    return seen.address == address and seen.heard_s > since_s
+
+
 def test_another_sensor_of_the_same_name_is_never_taken_for_one_whose_address_stays(
-    bluez: FakeBluez, tmp_path: Path
+    bluez: FakeBluez, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(radio_module, "SCAN_SLICE_S", 0.3)
     left = bluez.add(foot(), address=LEFT)
 
     async def work() -> None:
@@ -234,7 +243,8 @@ def test_another_sensor_of_the_same_name_is_never_taken_for_one_whose_address_st
             other = bluez.add(foot(seed=2), address=RIGHT)
             left.set_on_air(False)
             await run.ring.state(LinkState.SEARCHING)
-            await radio.find(lambda seen: seen.address == RIGHT)
+            for _ in range(3):  # in turns with the session, which hears what is heard here
+                await radio.find(partial(is_heard_since, RIGHT, time.monotonic()))
             left.set_on_air(True)
             await run.ring.state(LinkState.STREAMING)
             assert (left.counts.connects, other.counts.connects) == (2, 0)
@@ -255,19 +265,23 @@ class NotingRadio(Radio):
         await super().release(address)
 
 
+@pytest.mark.parametrize(("kind", "make"), [(KIND, foot), (witmotion.KIND_WT901BLE, lambda: WitMotionPeripheral(ramp))])
 def test_a_private_address_that_changed_is_followed_with_a_warning_and_counts_of_its_own(
-    bluez: FakeBluez, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    bluez: FakeBluez,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    kind: DeviceKind,
+    make: Callable[[], Peripheral],
 ) -> None:
-    before = bluez.add(foot(), address=PRIVATE, speed=3.0)
+    before = bluez.add(make(), address=PRIVATE)
 
     async def work() -> None:
         async with NotingRadio(CONFIG) as radio:  # noqa: SIM117  (asked after the session's end)
-            async with running(tmp_path, radio, address=PRIVATE, advertised="FE-foot") as run:
+            async with running(tmp_path, radio, address=PRIVATE, advertised=make().name, kind=kind) as run:
                 await run.ring.state(LinkState.STREAMING)
-                await run.ring.blocks(40)
+                await run.ring.blocks(15)
                 n_before = len(run.ring.items)
-                # of the same boot number, as sensors have that count no boots
-                after = bluez.add(foot(), address=PRIVATE_LATER)
+                after = bluez.add(make(), address=PRIVATE_LATER)  # its boot number is the same
                 before.set_on_air(False)
                 await run.ring.until(lambda item: isinstance(item, Restart))
                 await run.ring.blocks(10)
