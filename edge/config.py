@@ -4,6 +4,7 @@
 only what differs; a command's options come last.
 """
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,9 @@ import msgspec
 from edge.bus import DEFAULT_ENDPOINT, DEFAULT_QUEUE_MESSAGES
 from edge.errors import ConfigError
 from edge.messages import Encoding
+from edge.stream.gate import MIN_WALKING_SHARE
+from edge.stream.quality import Flag, QualityThresholds
+from edge.stream.screen import REFUSED_FLAGS, Gravity, Mounting, ScreenSpec
 from edge.toml import read_toml
 
 MAX_SENSORS: Final = 2
@@ -80,6 +84,34 @@ class VirtualConfig(_Section, frozen=True):
     drop_share: float = 0.0
 
 
+# The section has the fields of the signal path's own dataclass, which holds the defaults and their reasons.
+_QualityConfig: Any = msgspec.defstruct(
+    "QualityConfig",
+    [(field.name, type(field.default), field.default) for field in dataclasses.fields(QualityThresholds)],
+    bases=(_Section,),
+    frozen=True,
+    kw_only=True,
+)
+
+
+class ScreenConfig(_Section, frozen=True):
+    """Which windows a decision may rest on; where a flag is raised stands in ``quality``."""
+
+    gate: bool = True
+    mounting: Mounting = "trust"
+    min_walking_share: float = MIN_WALKING_SHARE
+    refused_flags: tuple[Flag, ...] = REFUSED_FLAGS
+    quality: _QualityConfig = _QualityConfig()
+
+    def spec(self, gravity: Gravity) -> ScreenSpec:
+        """For signals with gravity ``included`` or ``removed``; `ConfigError` for a threshold that cannot be."""
+        try:
+            quality = QualityThresholds(**msgspec.structs.asdict(self.quality))
+        except ValueError as error:
+            raise ConfigError(f"screen.quality: {error}") from error
+        return ScreenSpec(gravity, self.gate, self.mounting, self.min_walking_share, self.refused_flags, quality)
+
+
 class Config(_Section, frozen=True):
     """Everything that can be set."""
 
@@ -87,6 +119,7 @@ class Config(_Section, frozen=True):
     publish: PublishConfig = PublishConfig()
     live: LiveConfig = LiveConfig()
     ble: BleConfig = BleConfig()
+    screen: ScreenConfig = ScreenConfig()
     virtual: VirtualConfig = VirtualConfig()
 
 
@@ -99,6 +132,7 @@ def _check(config: Config) -> Config:
         ("live.max_restarts", config.live.max_restarts, 0, 1_000_000),
         ("ble.search_s", config.ble.search_s, 1, 3600),
         ("ble.silent_after_s", config.ble.silent_after_s, 0.5, 60),
+        ("screen.min_walking_share", config.screen.min_walking_share, 0, 1),
         ("virtual.rate_hz", config.virtual.rate_hz, 50, 500),
         ("virtual.then_after_s", config.virtual.then_after_s, 0, 1e9),
         ("virtual.seed", config.virtual.seed, 0, 2**32 - 2),
@@ -107,6 +141,7 @@ def _check(config: Config) -> Config:
     for key, value, lowest, highest in bounds:
         if not lowest <= value <= highest:
             raise ConfigError(f"{key} = {value:g} is out of range: give a value from {lowest:g} to {highest:g}")
+    config.screen.spec("included")
     check_sensor_name("virtual.sensor", config.virtual.sensor)
     names = [sensor.name for sensor in config.ble.sensors]
     for name in names:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from edge.stream.decision import Reason
+from edge.stream.quality import Flag
 
 SCHEMA_VERSION: Final = 1
 Encoding = Literal["msgpack", "json"]
@@ -38,6 +39,8 @@ class WindowMessage(Message, frozen=True, kw_only=True):
     ``[sample_start, sample_stop)`` counts samples at the bundle's rate since the stream began; ``[window_start_s,
     window_stop_s)`` is the sensor's own time. ``stretch`` counts pieces without a long gap. ``bridged_share`` and
     ``outlier_share`` are shares of the window's samples that were interpolated over a gap, or set to a limit.
+    ``motion`` is what the foot mostly did, ``walking_share`` how much of what is decided by now was walking, ``flags``
+    what is wrong with the signal.
     ``latency_ms`` holds the stages passed so far: ``link`` from the sensor to this host where its clock is known,
     ``waiting`` in the ring, ``signal_path``, ``inference``; ``total`` is the time since the newest sample arrived.
     """
@@ -49,6 +52,9 @@ class WindowMessage(Message, frozen=True, kw_only=True):
     window_stop_s: float
     bridged_share: float
     outlier_share: float
+    motion: str
+    walking_share: float
+    flags: tuple[Flag, ...]
     model: str
     model_sha256: str
     variant: str
@@ -67,9 +73,11 @@ class Prediction(WindowMessage, frozen=True, kw_only=True):
 class Decision(WindowMessage, frozen=True, kw_only=True):
     """The rolling result after this window: ``label``, or None with ``reason``.
 
-    ``class_index`` is -1 where there is no label: too few windows yet, or the class would be less probable than the
-    bundle's ``least_confidence``. ``n_windows`` were used since the stream began; the label was given in the last
-    ``held_windows`` of them, ``held_s`` seconds of signal.
+    ``class_index`` is -1 where there is no label: too few windows yet, the class would be less probable than the
+    bundle's ``least_confidence``, or this window may not be used: nobody walks, the signal is poor or unlike the
+    training data, or nobody knows yet how the sensor sits. ``n_windows`` were used since the stream began,
+    ``n_refused`` were not; the label was given in the last ``held_windows`` of the used ones, ``held_s`` seconds of
+    signal.
     """
 
     probabilities: dict[str, float]
@@ -77,6 +85,7 @@ class Decision(WindowMessage, frozen=True, kw_only=True):
     class_index: int
     reason: Reason
     n_windows: int
+    n_refused: int
     held_windows: int
     held_s: float
 
@@ -89,6 +98,41 @@ class Signal(Message, frozen=True, kw_only=True):
     decimation: int
     rate_hz: float
     samples: list[list[float]]
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """Mean and sample standard deviation over ``n`` strides; null where there are too few."""
+
+    mean: float | None
+    deviation: float | None
+    n: int
+
+
+class GaitSummary(msgspec.Struct, frozen=True):
+    """The figures that GSTRIDE's register lists, in its units: strides of this foot."""
+
+    n_strides: int
+    stride_time_s: Figure
+    cadence_strides_min: Figure
+    stance_percent: Figure
+    swing_percent: Figure
+    stride_length_m: Figure
+    gait_speed_m_s: Figure
+
+
+class Gait(Message, frozen=True, kw_only=True):
+    """Strides so far: ``session`` all of them, ``recent`` the last 20; ``mounting`` how the sensor sits on the foot.
+
+    ``mounting`` is ``as configured``, ``corrected``, ``cannot tell`` (with ``mounting_reason``) or ``trusted``;
+    ``side`` is the foot, where that shows.
+    """
+
+    session: GaitSummary
+    recent: GaitSummary
+    mounting: str
+    mounting_reason: str
+    side: str
+    tilt_deg: float
 
 
 class Coefficients(WindowMessage, frozen=True, kw_only=True):
@@ -155,6 +199,7 @@ TOPICS: Final[dict[type[Message], str]] = {
     Decision: "decision",
     Signal: "signal",
     Gap: "gap",
+    Gait: "gait",
     Health: "health",
     Coefficients: "window",
 }

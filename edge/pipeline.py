@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from edge.latency import StageLatencies
 from edge.manifest import Manifest
-from edge.messages import Coefficients, Decision, Health, Message, Prediction, Signal
+from edge.messages import Coefficients, Decision, Figure, Gait, GaitSummary, Health, Message, Prediction, Signal
 from edge.model import Classifier
-from edge.stream.decision import DecisionMaker
+from edge.stream.decision import DecisionMaker, RollingDecision
+from edge.stream.gait_figures import FigureSet, RunningFigure
 from edge.stream.path import PathCounts, SignalPath
 from edge.stream.preprocess import SignalSpec
+from edge.stream.screen import ScreenSpec, Verdict
 from edge.stream.windows import Window
 from firmware_bridge.channels import Samples
 
@@ -65,11 +67,26 @@ def spec_of(manifest: Manifest) -> SignalSpec:
     )
 
 
+def _summary(figures: FigureSet) -> GaitSummary:
+    def told(figure: RunningFigure) -> Figure:
+        return Figure(figure.mean, figure.deviation, figure.n)
+
+    return GaitSummary(
+        n_strides=figures.n_strides,
+        stride_time_s=told(figures.stride_time_s),
+        cadence_strides_min=told(figures.cadence_strides_min),
+        stance_percent=told(figures.stance_percent),
+        swing_percent=told(figures.swing_percent),
+        stride_length_m=told(figures.stride_length_m),
+        gait_speed_m_s=told(figures.gait_speed_m_s),
+    )
+
+
 class Pipeline:
     """One sensor's samples to messages.
 
-    ``sink`` takes the messages; ``rate_in_hz`` is the sensor's nominal rate. ``coefficients`` switches the large
-    ``window/`` messages on.
+    ``sink`` takes the messages; ``rate_in_hz`` is the sensor's nominal rate; ``screen`` says which windows may be
+    used. ``coefficients`` switches the large ``window/`` messages on.
     """
 
     def __init__(
@@ -81,6 +98,7 @@ class Pipeline:
         rate_in_hz: float,
         sink: Sink,
         model_sha256: str,
+        screen: ScreenSpec,
         signal_decimation: int = 4,
         coefficients: bool = False,
     ) -> None:
@@ -91,7 +109,8 @@ class Pipeline:
         self._sink = sink
         self._model_sha256 = model_sha256
         self._send_coefficients = coefficients
-        self._path = SignalPath(spec_of(manifest), rate_in_hz)
+        self._path = SignalPath(spec_of(manifest), rate_in_hz, screen)
+        self._finds_mounting = screen.finds_mounting
         self._decide = DecisionMaker(
             len(manifest.labels),
             half_life_windows=manifest.decision.half_life_windows,
@@ -119,14 +138,21 @@ class Pipeline:
         return self._path.counts
 
     def push(
-        self, time_ns: NDArray[np.int64], samples: Samples, received_ns: int, *, link_ms: float | None = None
+        self,
+        time_ns: NDArray[np.int64],
+        samples: Samples,
+        received_ns: int,
+        *,
+        saturated: NDArray[np.bool_] | None = None,
+        link_ms: float | None = None,
     ) -> None:
         """``(n,)`` device times and ``(n, 6)`` samples that arrived at ``received_ns`` on the monotonic clock.
 
-        ``link_ms`` is how long the last of them was on its way to this host, where its clock is known.
+        ``saturated`` ``(n,)`` marks samples at the sensor's range, where that is known; ``link_ms`` is how long the
+        last of them was on its way to this host, where its clock is known.
         """
         begin_ns = time.monotonic_ns()
-        self._process(self._path.push(time_ns, samples), received_ns, begin_ns, link_ms)
+        self._process(self._path.push(time_ns, samples, saturated), received_ns, begin_ns, link_ms)
 
     def finish(self) -> None:
         """The stream ends, or the sensor began anew: what comes next does not connect to what came before."""
@@ -139,10 +165,21 @@ class Pipeline:
         latency_ms["waiting"] = (begin_ns - received_ns) / 1e6
         latency_ms["signal_path"] = (time.monotonic_ns() - begin_ns) / 1e6
         self._draw_signal()
-        for window in windows:
-            self._classify(window, latency_ms, received_ns)
+        for window, verdict in zip(windows, self._path.verdicts, strict=True):
+            if verdict.refusal:
+                self._refuse(window, verdict, latency_ms, received_ns)
+            else:
+                self._classify(window, verdict, latency_ms, received_ns)
+        self._tell_gait()
 
-    def _classify(self, window: Window, latency_ms: dict[str, float], received_ns: int) -> None:
+    def _refuse(self, window: Window, verdict: Verdict, latency_ms: dict[str, float], received_ns: int) -> None:
+        """A window that may say nothing of the gait is published with the reason, and the network never sees it."""
+        total_ms = (time.monotonic_ns() - received_ns) / 1e6
+        self._decided(
+            window, verdict, self._decide.refuse(verdict.refusal), {**latency_ms, "total": total_ms}, received_ns
+        )
+
+    def _classify(self, window: Window, verdict: Verdict, latency_ms: dict[str, float], received_ns: int) -> None:
         labels = self._manifest.labels
         start_ns = time.monotonic_ns()
         probabilities = self._classifier.predict(window.coefficients)
@@ -153,7 +190,7 @@ class Pipeline:
             "total": (now_ns - received_ns) / 1e6,
         }
         self.latencies.add(latency_ms)
-        about = self._about(window)
+        about = self._about(window, verdict)
         index = int(np.argmax(probabilities))
         self._sink(
             Prediction(
@@ -164,26 +201,56 @@ class Pipeline:
                 class_index=index,
             )
         )
-        rolling = self._decide.add(probabilities)
+        self._decided(window, verdict, self._decide.add(probabilities), latency_ms, received_ns)
+        if self._send_coefficients:
+            self._sink(Coefficients(**about, latency_ms=latency_ms, coefficients=window.coefficients.T.tolist()))
+
+    def _decided(
+        self,
+        window: Window,
+        verdict: Verdict,
+        rolling: RollingDecision,
+        latency_ms: dict[str, float],
+        received_ns: int,
+    ) -> None:
+        labels = self._manifest.labels
         self.n_decisions += 1
         held = rolling.class_index
         self._sink(
             Decision(
-                **about,
+                **self._about(window, verdict),
                 latency_ms={**latency_ms, "total": (time.monotonic_ns() - received_ns) / 1e6},
                 probabilities=dict(zip(labels, rolling.probabilities.tolist(), strict=True)),
                 label=None if held is None else labels[held],
                 class_index=-1 if held is None else held,
                 reason=rolling.reason,
                 n_windows=rolling.n_windows,
+                n_refused=rolling.n_refused,
                 held_windows=rolling.held_windows,
                 held_s=rolling.held_windows * self._hop_s,
             )
         )
-        if self._send_coefficients:
-            self._sink(Coefficients(**about, latency_ms=latency_ms, coefficients=window.coefficients.T.tolist()))
 
-    def _about(self, window: Window) -> dict[str, Any]:
+    def _tell_gait(self) -> None:
+        """Strides that are new, and what all so far come to."""
+        screen = self._path.screen
+        if screen is None or not screen.new_strides:
+            return
+        screen.new_strides.clear()
+        mounting = screen.mounting
+        self._sink(
+            Gait(
+                sensor=self._sensor,
+                session=_summary(screen.figures.all),
+                recent=_summary(screen.figures.recent),
+                mounting=mounting.state if self._finds_mounting else "trusted",
+                mounting_reason=mounting.reason if self._finds_mounting else "",
+                side=mounting.side,
+                tilt_deg=mounting.tilt_deg,
+            )
+        )
+
+    def _about(self, window: Window, verdict: Verdict) -> dict[str, Any]:
         return {
             "sensor": self._sensor,
             "stretch": window.stretch,
@@ -193,6 +260,9 @@ class Pipeline:
             "window_stop_s": window.stop_ns / 1e9,
             "bridged_share": window.bridged_share,
             "outlier_share": window.outlier_share,
+            "motion": verdict.motion.name.lower().replace("_", " "),
+            "walking_share": verdict.walking_share,
+            "flags": verdict.flags,
             "model": self._manifest.name,
             "model_sha256": self._model_sha256,
             "variant": self._classifier.variant_name,

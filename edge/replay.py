@@ -16,6 +16,7 @@ from edge.model import Classifier
 from edge.pipeline import LinkCounts, Pipeline
 from edge.sources.recording import Recording
 from edge.stream.resample import MAX_RATE_HZ, MIN_RATE_HZ, RELIABLE_RATE_HZ
+from edge.stream.screen import ScreenSpec
 
 # Pieces in which a recording is handed on: short enough that a view moves smoothly, long enough to cost little.
 _PIECE_S: Final = 0.05
@@ -86,6 +87,7 @@ def replay(
     *,
     sensor: str,
     speed: float | None,
+    screen: ScreenSpec,
     sink: Callable[[Message], object],
     wait: Wait,
     on_progress: Callable[[float], object] = lambda _: None,
@@ -95,8 +97,8 @@ def replay(
 ) -> ReplayResult:
     """Stream a recording through the pipeline at ``speed`` × real time, or, with None, as fast as it goes.
 
-    ``sink`` takes every message; ``wait(seconds)`` passes the time between pieces; ``on_progress`` is told the
-    seconds of signal done.
+    ``screen`` says which windows may be used, ``sink`` takes every message; ``wait(seconds)`` passes the time between
+    pieces; ``on_progress`` is told the seconds of signal done.
     """
     check_fits(recording, bundle, low_rate=low_rate)
     last_decision: list[Decision] = []
@@ -113,6 +115,7 @@ def replay(
         rate_in_hz=recording.rate_hz,
         sink=keep_last,
         model_sha256=bundle.variant.sha256,
+        screen=screen,
         signal_decimation=signal_decimation,
         coefficients=coefficients,
     )

@@ -96,6 +96,7 @@ def command(
                     sensor=topic_name,
                     speed=factor,
                     low_rate=low_rate,
+                    screen=in_force.screen.spec(checked.manifest.gravity),
                     sink=_sink(publisher, json),
                     wait=publisher.serve if publisher else time.sleep,
                     on_progress=on_progress,

@@ -13,11 +13,13 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.stream.screen import Refusal
+
 # An int8 output knows steps of 1/256: what it calls 0 is anything below half of one. Without a floor its logarithm
 # would rule every later window.
 PROBABILITY_FLOOR: Final = 1 / 512
 
-Reason = Literal["", "too few windows", "low confidence"]
+Reason = Literal["", "too few windows", "low confidence"] | Refusal
 """Why there is no class; empty where there is one."""
 
 
@@ -25,7 +27,8 @@ Reason = Literal["", "too few windows", "low confidence"]
 class RollingDecision:
     """``class_index`` is None with a ``reason``, or the held class; ``probabilities`` has shape ``(n_labels,)``.
 
-    ``n_windows`` windows were used since the start, ``class_index`` was told in the last ``held_windows`` of them.
+    ``n_windows`` windows were used since the start and ``n_refused`` were not; ``class_index`` was told in the last
+    ``held_windows`` of the used ones.
     """
 
     class_index: int | None
@@ -33,6 +36,7 @@ class RollingDecision:
     probabilities: NDArray[np.float64]
     n_windows: int
     held_windows: int
+    n_refused: int
 
 
 class DecisionMaker:
@@ -56,6 +60,13 @@ class DecisionMaker:
         self._n_windows = 0
         self._class_index: int | None = None
         self._held_windows = 0
+        self._n_refused = 0
+
+    def refuse(self, reason: Refusal) -> RollingDecision:
+        """A window that may not be used: no class while it lasts, and what was learned before stays."""
+        self._n_refused += 1
+        self._held_windows = 0
+        return self._give(None, reason)
 
     def add(self, probabilities: NDArray[np.float32]) -> RollingDecision:
         """Take one window's ``(n_labels,)`` probabilities; give the decision that holds now."""
@@ -63,17 +74,26 @@ class DecisionMaker:
         self._log_sum = self._decay * self._log_sum + log_p
         self._weight_sum = self._decay * self._weight_sum + 1.0
         self._n_windows += 1
-        mean = self._log_sum / self._weight_sum
-        smoothed = np.exp(mean - mean.max())
-        smoothed /= smoothed.sum()
         if self._n_windows < self._min_windows:
-            return RollingDecision(None, "too few windows", smoothed, self._n_windows, 0)
+            return self._give(None, "too few windows")
+        smoothed = self._smoothed()
         leader = int(np.argmax(smoothed))
         held = self._class_index
         if held is None or (leader != held and smoothed[leader] - smoothed[held] >= self._switch_margin):
             self._class_index, self._held_windows = leader, 0
         if smoothed[self._class_index] < self._least_confidence:
             self._held_windows = 0
-            return RollingDecision(None, "low confidence", smoothed, self._n_windows, 0)
+            return self._give(None, "low confidence")
         self._held_windows += 1
-        return RollingDecision(self._class_index, "", smoothed, self._n_windows, self._held_windows)
+        return self._give(self._class_index, "")
+
+    def _smoothed(self) -> NDArray[np.float64]:
+        mean = self._log_sum / max(self._weight_sum, 1.0)  # of no window at all: every class alike
+        smoothed = np.exp(mean - mean.max())
+        probabilities: NDArray[np.float64] = smoothed / smoothed.sum()
+        return probabilities
+
+    def _give(self, class_index: int | None, reason: Reason) -> RollingDecision:
+        return RollingDecision(
+            class_index, reason, self._smoothed(), self._n_windows, self._held_windows, self._n_refused
+        )

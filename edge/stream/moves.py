@@ -19,6 +19,8 @@ REST_ACC_M_S2: Final = 1.1
 """A rest: over `REST_S` the mean angular rate and the deviation of the acceleration stay below these. Between two
 steps of truong's people (of the half that thresholds are chosen on) the calmest 0.12 s turn at less than 0.7 rad/s in
 99.5 % of 15,943 stances; a brisk walker with multiple sclerosis (gaitmap's sample) needs a little more."""
+SURE_SHARE: Final = 0.3
+"""Of both limits: so calm must a rest without gravity be to settle that gravity is not in the signal."""
 GRAVITY_TOLERANCE: Final = 0.12
 """Of gravity: an acceleration at rest this near to it is gravity, by a sensor with a gain and a bias."""
 NO_GRAVITY_M_S2: Final = 0.4 * STANDARD_GRAVITY_M_S2
@@ -95,8 +97,13 @@ class MoveFinder:
         still = (rate < REST_RATE_RAD_S) & (spread < REST_ACC_M_S2**2)
         heavy = np.abs(force / STANDARD_GRAVITY_M_S2 - 1) < GRAVITY_TOLERANCE
         light = force < NO_GRAVITY_M_S2
-        if self._gravity is None and (still & (heavy | light)).any():
-            self._gravity = bool(heavy[int(np.argmax(still & (heavy | light)))])
+        if self._gravity is None:
+            # Who turns a crank is for a moment as light as one whose gravity was removed, and nearly as calm.
+            sure = light & (rate < SURE_SHARE * REST_RATE_RAD_S) & (spread < (SURE_SHARE * REST_ACC_M_S2) ** 2)
+            settled = np.flatnonzero(still & (heavy | sure))
+            if not len(settled):
+                return np.zeros(len(still), np.bool_)
+            self._gravity = bool(heavy[settled[0]])
         calm: NDArray[np.bool_] = still & (heavy if self._gravity else light)
         return calm
 

@@ -1,5 +1,6 @@
-"""The signal path in one place: samples and their device times in, windows of coefficients out."""
+"""The signal path in one place: samples and their device times in, windows of coefficients and verdicts on them out."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from edge.stream.preprocess import SignalSpec
 from edge.stream.resample import Resampled, Resampler
+from edge.stream.screen import Screen, ScreenSpec, Verdict
 from edge.stream.windows import Window, Windower
 from firmware_bridge.channels import Samples
 
@@ -27,27 +29,60 @@ class PathCounts:
 
 
 class SignalPath:
-    """Resample, clean, scale, window, transform: the same object for live, replay and trainer."""
+    """Resample, find the foot's frame, clean, scale, window, transform, judge: one object for live, replay and trainer.
 
-    def __init__(self, spec: SignalSpec, rate_in_hz: float) -> None:
+    Without a ``screen`` nothing is judged: every window is as good as another, and the frame is the configured one.
+    """
+
+    def __init__(self, spec: SignalSpec, rate_in_hz: float, screen: ScreenSpec | None = None) -> None:
         self.spec = spec
-        self._resampler = Resampler(rate_in_hz, spec.rate_hz, spec.max_bridged_gap_ms)
+        # A divisor of window and hop, so that no window waits for a batch; halved, for who draws the signal.
+        batch = math.gcd(spec.window_samples, spec.hop_samples)
+        self._resampler = Resampler(
+            rate_in_hz, spec.rate_hz, spec.max_bridged_gap_ms, batch if batch % 2 else batch // 2
+        )
         self._windower = Windower(spec)
+        self.screen = None if screen is None else Screen(spec, rate_in_hz, screen)
+        self._stretch = -1
+        self._stretch_start = 0
         self._n_windows = 0
         self.latest: list[Resampled] = []
-        """What the last call resampled, in SI units: for whoever draws the signal."""
+        """What the last call resampled, in SI units and the foot frame: for whoever draws the signal."""
+        self.verdicts: list[Verdict] = []
+        """On the windows that the last call gave, in their order; empty without a screen."""
 
-    def push(self, time_ns: NDArray[np.int64], samples: Samples) -> list[Window]:
-        """``(n,)`` device times and ``(n, 6)`` samples in; the windows complete by now out."""
+    def push(
+        self, time_ns: NDArray[np.int64], samples: Samples, saturated: NDArray[np.bool_] | None = None
+    ) -> list[Window]:
+        """``(n,)`` device times and ``(n, 6)`` samples in; the windows complete by now out.
+
+        ``saturated`` ``(n,)`` marks samples at the sensor's range; None: nothing is known of that.
+        """
+        if self.screen is not None:
+            self.screen.hear(time_ns, samples, np.zeros(len(time_ns), np.bool_) if saturated is None else saturated)
         return self._cut(self._resampler.push(time_ns, samples))
 
     def finish(self) -> list[Window]:
         """End the stretch: what is pushed next does not connect to what came before."""
-        return self._cut(self._resampler.finish())
+        windows = self._cut(self._resampler.finish())
+        if self.screen is not None:
+            self.screen.end_stretch()
+            self.screen.restart()
+        return windows
 
     def _cut(self, pieces: list[Resampled]) -> list[Window]:
-        self.latest = pieces
-        windows = [window for piece in pieces for window in self._windower.push(piece)]
+        self.latest, self.verdicts = [], []
+        windows: list[Window] = []
+        for piece in pieces:
+            for part in [piece] if self.screen is None else self.screen.mounted(piece):
+                if part.stretch != self._stretch:
+                    self._stretch, self._stretch_start = part.stretch, self._windower.n_samples
+                self.latest.append(part)
+                cut = self._windower.push(part)
+                windows += cut
+                if self.screen is not None:
+                    self.verdicts += [self.screen.judge(window, self._stretch_start) for window in cut]
+                    self.screen.forget(self.spec.window_samples)
         self._n_windows += len(windows)
         return windows
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.bus import Publisher
-from edge.config import ModelConfig
+from edge.config import ModelConfig, ScreenConfig
 from edge.opening import open_model
 from edge.replay import replay
 from edge.sources.recording import Recording
@@ -40,6 +40,7 @@ def main() -> bool:
                 classifier,
                 sensor="virtual",
                 speed=None,
+                screen=ScreenConfig().spec("included"),
                 sink=publisher.send,
                 wait=publisher.serve,
             )

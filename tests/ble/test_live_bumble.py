@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import ModelConfig, VirtualConfig
+from edge.config import ModelConfig, ScreenConfig, VirtualConfig
 from edge.messages import Decision, Health, Message, Prediction
 from edge.opening import open_model
 from edge.replay import replay
@@ -111,7 +111,15 @@ def assert_is_as_replayed(run: LiveRun, key: str, csv: Path, health: Health) -> 
     bundle, classifier = open_model(ModelConfig())
     replayed: list[Message] = []
     replay(
-        recording, bundle, classifier, sensor=key, speed=None, sink=replayed.append, wait=lambda _: None, low_rate=True
+        recording,
+        bundle,
+        classifier,
+        sensor=key,
+        speed=None,
+        screen=ScreenConfig().spec("included"),
+        sink=replayed.append,
+        wait=lambda _: None,
+        low_rate=True,
     )
     for kind in (Prediction, Decision):
         live = [determined_by_samples(m) for m in run.messages if isinstance(m, kind) and m.sensor == key]

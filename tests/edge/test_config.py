@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.config import Config, load_config
@@ -10,14 +11,21 @@ from edge.paths import configs_dir
 from edge.toml import read_toml
 
 
+def assert_holds_every_key(text: str, section: str, values: msgspec.Struct) -> None:
+    assert f"[{section}]" in text
+    for key in values.__struct_fields__:
+        if isinstance(getattr(values, key), msgspec.Struct):
+            assert_holds_every_key(text, f"{section}.{key}", getattr(values, key))
+        else:
+            assert f"\n{key} = " in text
+
+
 def test_default_toml_holds_every_key_with_the_default_of_the_code() -> None:
     path = configs_dir() / "default.toml"
     assert load_config(path) == Config()
     text = path.read_text(encoding="utf-8")
     for section in Config.__struct_fields__:
-        assert f"[{section}]" in text
-        for key in type(getattr(Config(), section)).__struct_fields__:
-            assert f"\n{key} = " in text
+        assert_holds_every_key(text, section, getattr(Config(), section))
 
 
 def test_a_file_needs_only_what_differs_and_options_come_last(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from edge.messages import (
     Coefficients,
     Decision,
     Encoding,
+    Figure,
+    Gait,
+    GaitSummary,
     Gap,
     Health,
     Message,
@@ -23,6 +26,7 @@ from edge.messages import (
     schemas,
     topic_of,
 )
+from edge.stream.quality import Flag
 
 ABOUT = {
     "sensor": "left",
@@ -38,11 +42,17 @@ ABOUT = {
     "outlier_share": 0.0,
     "model": "m",
     "model_sha256": "ab",
+    "motion": "walking",
+    "walking_share": 0.9,
+    "flags": (Flag.CLIPPING,),
     "variant": "int8",
     "trained_on": "synthetic twins",
     "latency_ms": {"total": 3.0},
 }
 P = {"robust": 0.7, "pre-frail": 0.2, "frail": 0.1}
+
+NO_FIGURE = Figure(None, None, 0)
+GAIT = GaitSummary(1, Figure(1.1, None, 1), *[NO_FIGURE] * 5)
 
 EXAMPLES: list[Message] = [
     Prediction(**ABOUT, probabilities=P, label="robust", class_index=0),  # type: ignore[arg-type]
@@ -53,11 +63,13 @@ EXAMPLES: list[Message] = [
         class_index=-1,
         reason="too few windows",
         n_windows=1,
+        n_refused=2,
         held_windows=0,
         held_s=0.0,
     ),
     Coefficients(**ABOUT, coefficients=[[0.5, 1.5]] * 6),  # type: ignore[arg-type]
     Signal(sensor="left", stretch=0, sample_start=0, decimation=4, rate_hz=104.0, samples=[[0.0] * 6]),
+    Gait(sensor="left", session=GAIT, recent=GAIT, mounting="corrected", mounting_reason="", side="left", tilt_deg=2.0),
     Gap(sensor="left", first_sample_index=8, n_samples=4, is_estimated=True),
     Health(
         sensor="left",

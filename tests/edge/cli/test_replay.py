@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import load_bundle, write_bundle
-from edge.config import ModelConfig
+from edge.config import ModelConfig, ScreenConfig
 from edge.messages import Coefficients, Decision, Message, Prediction, determined
 from edge.opening import open_model
 from edge.paths import default_bundle_dir
@@ -27,6 +27,7 @@ from tests.edge.cli.run import assert_refused, frailedge
 from tests.shared_data import shared
 
 MAX = ("--speed", "max", "--no-publish")
+SCREEN = ScreenConfig().spec("included")
 RATE_OUT_HZ, WINDOW, HOP, LONGEST_BRIDGED_S, MOST_BRIDGED = 104.0, 200, 50, 0.040, 20
 
 
@@ -118,7 +119,7 @@ def test_two_runs_print_the_same_bytes(twin: Path) -> None:
     assert runs[0].stdout == runs[1].stdout
     lines = [json.loads(line) for line in runs[0].stdout.splitlines()]
     assert len(lines) == (30 * 104 - WINDOW) // HOP + 1
-    assert lines[0]["reason"] == "too few windows"
+    assert [line["reason"] for line in lines if line["motion"] == "walking"][0] == "too few windows"
     assert not {"boot_id", "sequence", "time_s", "latency_ms"} & set(lines[0])
 
 
@@ -134,11 +135,15 @@ def test_speed_changes_no_field_that_the_recording_determines(twin: Path) -> Non
             classifier,
             sensor="foot",
             speed=speed,
+            screen=SCREEN,
             sink=lambda message, kept=messages: kept.append(message) if is_result(message) else None,  # type: ignore[misc]
             wait=lambda _: None,
         )
         results.append([determined(message) for message in messages])
-    assert len(results[0]) == 2 * ((30 * 104 - WINDOW) // HOP + 1)
+    n_windows = (30 * 104 - WINDOW) // HOP + 1
+    n_refused = sum(result.get("n_refused") is not None and result["motion"] != "walking" for result in results[0])
+    assert n_refused > 0, "the twin stands before it walks"
+    assert len(results[0]) == 2 * n_windows - n_refused, "a decision each window, a prediction each that is used"
     assert results[0] == results[1]
 
 
@@ -153,10 +158,11 @@ def test_a_bundle_that_asks_for_more_than_can_be_had_gives_no_class_and_says_why
         classifier,
         sensor="foot",
         speed=None,
+        screen=SCREEN,
         sink=sent.append,
         wait=lambda _: None,
     )
-    decisions = [message for message in sent if isinstance(message, Decision)]
+    decisions = [message for message in sent if isinstance(message, Decision) and message.motion == "walking"]
     n_early = strict.min_windows - 1
     assert [message.reason for message in decisions[:n_early]] == ["too few windows"] * n_early
     assert {(message.label, message.class_index, message.reason) for message in decisions[n_early:]} == {
@@ -175,6 +181,7 @@ def test_coefficients_go_out_only_where_they_are_asked_for(twin: Path) -> None:
             classifier,
             sensor="foot",
             speed=None,
+            screen=SCREEN,
             sink=messages.append,
             wait=lambda _: None,
             coefficients=wanted,

@@ -1,0 +1,140 @@
+"""Which windows a decision may rest on: the same however the stream was cut, and none of somebody who stands."""
+
+import itertools
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.bundle import load_bundle
+from edge.config import VirtualConfig
+from edge.paths import default_bundle_dir
+from edge.pipeline import spec_of
+from edge.sources.conventions import parse_axes, to_foot_frame
+from edge.sources.virtual import walk_source
+from edge.stream.path import SignalPath
+from edge.stream.preprocess import SignalSpec
+from edge.stream.screen import ScreenSpec, Verdict
+from edge.stream.windows import Window
+from firmware_bridge.channels import Samples
+
+RATE_HZ = 104.0
+STANDS_S = 5.0
+"""The virtual walker stands so long before it walks."""
+CORRECT = ScreenSpec(mounting="correct")
+
+
+@cache
+def spec() -> SignalSpec:
+    return spec_of(load_bundle(default_bundle_dir()).manifest)
+
+
+@cache
+def walk(seconds: int = 40) -> Samples:
+    chunks = iter(walk_source(VirtualConfig())(RATE_HZ))
+    return np.concatenate([next(chunks) for _ in range(4 * seconds)])
+
+
+def times(n: int) -> NDArray[np.int64]:
+    rounded: NDArray[np.int64] = np.rint(np.arange(n) * 1e9 / RATE_HZ).astype(np.int64)
+    return rounded
+
+
+def judged(
+    samples: Samples,
+    screen: ScreenSpec,
+    cuts: list[int] | None = None,
+    saturated: NDArray[np.bool_] | None = None,
+) -> list[tuple[Window, Verdict]]:
+    path = SignalPath(spec(), RATE_HZ, screen)
+    time_ns = times(len(samples))
+    found: list[tuple[Window, Verdict]] = []
+    borders = [0, *sorted(set(cuts or [])), len(samples)]
+    for begin, end in itertools.pairwise(borders):
+        marks = None if saturated is None else saturated[begin:end]
+        found += zip(path.push(time_ns[begin:end], samples[begin:end], marks), path.verdicts, strict=True)
+    found += zip(path.finish(), path.verdicts, strict=True)
+    return found
+
+
+def turned(samples: Samples, axes: str) -> Samples:
+    return to_foot_frame(samples.astype(np.float64), parse_axes(axes)).astype(np.float32)
+
+
+@settings(max_examples=6)
+@given(st.lists(st.integers(1, 40 * 104 - 1), max_size=30), st.sampled_from([ScreenSpec(), CORRECT]), st.booleans())
+def test_windows_and_verdicts_do_not_depend_on_how_the_stream_was_cut(
+    cuts: list[int], screen: ScreenSpec, is_turned: bool
+) -> None:
+    samples = turned(walk(), "y,-x,z") if is_turned else walk()
+    batch, stream = judged(samples, screen), judged(samples, screen, cuts)
+    assert len(batch) == len(stream)
+    for (one, verdict), (other, other_verdict) in zip(batch, stream, strict=True):
+        assert replace(one, coefficients=other.coefficients) == other
+        np.testing.assert_array_equal(one.coefficients.view(np.uint32), other.coefficients.view(np.uint32))
+        assert verdict == other_verdict
+
+
+def test_somebody_who_stands_is_not_judged_and_who_walks_is() -> None:
+    for window, verdict in judged(walk(), ScreenSpec()):
+        if window.stop_ns <= STANDS_S * 1e9:
+            assert verdict.refusal == "standing"
+        elif window.start_ns >= (STANDS_S + 1) * 1e9:
+            assert (verdict.refusal, verdict.motion.name, verdict.flags) == ("", "WALKING", ())
+
+
+def test_without_the_gate_every_sound_window_passes() -> None:
+    assert {verdict.refusal for _, verdict in judged(walk(), ScreenSpec(gate=False))} == {""}
+
+
+def test_a_clipped_stretch_is_refused_and_nothing_else() -> None:
+    saturated = np.zeros(len(walk()), np.bool_)
+    saturated[20 * 104 : 21 * 104] = True
+    for window, verdict in judged(walk(), ScreenSpec(gate=False), saturated=saturated):
+        overlap_s = min(window.stop_ns, 21e9) / 1e9 - max(window.start_ns, 20e9) / 1e9
+        if overlap_s > 0.05:
+            assert verdict.refusal == "poor quality"
+        elif overlap_s < 0:
+            assert verdict.refusal == ""
+
+
+@pytest.mark.parametrize("axes", ["x,y,z", "y,-x,z", "-x,-y,z", "z,y,-x"])
+def test_however_it_is_worn_the_foot_is_found_and_the_same_windows_come_out(axes: str) -> None:
+    as_worn = judged(turned(walk(), axes), CORRECT)
+    assert all(verdict.refusal for window, verdict in as_worn if window.stop_ns < 12e9), "ten strides are needed"
+    used = {window.start_ns: window for window, verdict in as_worn if not verdict.refusal}
+    assert len(used) > 20
+    if axes == "x,y,z":
+        return
+    # The frame found is the foot's own to some degrees: windows of the same signal look alike.
+    path = SignalPath(spec(), RATE_HZ, CORRECT)
+    path.push(times(len(walk())), turned(walk(), axes))
+    assert path.screen is not None
+    assert path.screen.mounting.state == "corrected"
+    found = path.screen.mounting.rotation
+    truth = parse_axes(axes).T
+    angle_deg = np.degrees(np.arccos(np.clip((np.trace(found @ truth.T) - 1) / 2, -1, 1)))
+    assert angle_deg < 10
+
+
+def test_without_gravity_the_mounting_is_trusted() -> None:
+    screen = ScreenSpec(gravity="removed", mounting="correct")
+    assert not screen.finds_mounting
+
+
+def test_strides_are_counted_once_whatever_the_pieces() -> None:
+    counts = set()
+    for n_piece in (7, 4000):
+        path = SignalPath(spec(), RATE_HZ, ScreenSpec())
+        time_ns = times(len(walk()))
+        for begin in range(0, len(time_ns), n_piece):
+            path.push(time_ns[begin : begin + n_piece], walk()[begin : begin + n_piece])
+        path.finish()
+        assert path.screen is not None
+        counts.add((path.screen.figures.n_strides, path.screen.figures.all.stride_time_s.mean))
+    assert len(counts) == 1
+    assert next(iter(counts))[0] > 20
