@@ -59,9 +59,9 @@ class GateThresholds:
     long_weight: float = 0.5
     """The last three seconds count for the last one with this factor: slow walkers stand on a foot for over 1 s."""
     max_move_s: float = 1.8
-    """A foot that does not rest for longer is cycling or shaken; less than 0.1 % of the samples of truong's walks."""
+    """A foot that does not rest for longer is cycling or shaken; 0.02 % of the samples of truong's walks."""
     max_path_rad: float = 6.5
-    """Nor does a foot turn so far between two rests: 4.8 rad in the longest of 1,000 labelled swings, a hand more."""
+    """Nor does a foot turn so far between two rests: all but one in 1,000 labelled swings have 4.8 rad or less."""
     min_path_rad: float = 0.2
     """What turns less between two rests (11 degrees to and fro) is the wobble of a standing foot and says nothing."""
     min_level_m: float = 0.12

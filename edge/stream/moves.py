@@ -55,7 +55,7 @@ class MoveFinder:
         self._held: Samples = np.empty((0, N_CHANNELS), np.float32)
         self._held_from = 0
         self._last_rest: int | None = None
-        self._gravity: bool | None = None  # in the signal or not: the stretch's first rest settles it
+        self._gravity: bool | None = None  # in the signal or not: the stretch's first sure rest settles it
 
     @property
     def moving_samples(self) -> int:
@@ -104,6 +104,7 @@ class MoveFinder:
             if not len(settled):
                 return np.zeros(len(still), np.bool_)
             self._gravity = bool(heavy[settled[0]])
+            still[: settled[0]] = False
         calm: NDArray[np.bool_] = still & (heavy if self._gravity else light)
         return calm
 

@@ -168,7 +168,8 @@ def test_virtual_people_pass_while_they_walk(label: str) -> None:
 
 @pytest.mark.parametrize("kind", MOVEMENTS)
 def test_at_most_one_percent_of_the_windows_of_what_is_no_gait_pass(kind: MovementKind) -> None:
-    states = [gate_all(Mover(kind, rate_hz=RATE_HZ, seed=100 + seed).advance(12480), RATE_HZ) for seed in range(3)]
+    # Seed 13 cycles so slowly that the foot is nearly at rest, and nearly weightless, once a turn of the crank.
+    states = [gate_all(Mover(kind, rate_hz=RATE_HZ, seed=seed).advance(12480), RATE_HZ) for seed in (13, 100, 101, 102)]
     assert np.concatenate([_windows(one) for one in states]).mean() <= 0.01
 
 
