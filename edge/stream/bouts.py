@@ -4,10 +4,11 @@ The rule is mobgap's: at least four strides, breaks of up to 3 s joined. The gat
 no clock is read here: all times are device times handed in.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 MIN_STRIDES: Final = 4
 MAX_BREAK_NS: Final = 3_000_000_000
@@ -30,6 +31,7 @@ def find_bouts(walking_ns: Iterable[tuple[int, int]], stride_starts_ns: Sequence
     Raises ValueError for intervals that overlap, end before they begin, or are not in order.
     """
     bouts: list[Bout] = []
+    starts_ns = np.asarray(stride_starts_ns, dtype=np.int64)
     joined: list[tuple[int, int, int]] = []
     for start, stop in walking_ns:
         if stop <= start or (joined and start < joined[-1][1]):
@@ -40,7 +42,7 @@ def find_bouts(walking_ns: Iterable[tuple[int, int]], stride_starts_ns: Sequence
         else:
             joined.append((start, stop, 0))
     for start, stop, break_ns in joined:
-        n_strides = bisect_left(stride_starts_ns, stop) - bisect_left(stride_starts_ns, start)
+        n_strides = int(np.diff(np.searchsorted(starts_ns, (start, stop)))[0])
         if n_strides >= MIN_STRIDES:
             bouts.append(Bout(start, stop, n_strides, break_ns))
     return bouts
