@@ -147,7 +147,7 @@ def test_real_level_walks_with_gravity_pass(
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_real_stairs_pass_as_walking_only_where_the_person_walks_level_between_them(side: str) -> None:
-    """Level steps lie before, between and after the flights, and strides of one stair at their ends; the rest is refused."""
+    """Level steps before, between and after the flights pass, and a stride of one stair; the flights are refused."""
     states = gate_all(_real_walk("gaitmap/imu_sample_healthy_stair_down.csv", "gaitmap", side), RATE_HZ)
     assert _windows(states).mean() <= 0.2
     assert np.count_nonzero(states == Motion.OTHER) > 10 * RATE_HZ
