@@ -112,6 +112,15 @@ class ScreenConfig(_Section, frozen=True):
         return ScreenSpec(gravity, self.gate, self.mounting, self.min_walking_share, self.refused_flags, quality)
 
 
+class RecordConfig(_Section, frozen=True):
+    """The recording of `frailedge live`."""
+
+    on: bool = False
+    directory: str = "recordings"
+    rotate_minutes: float = 10.0  # a new file so often; 0 for one file
+    person: str = ""  # a pseudonym: letters and digits
+
+
 class Config(_Section, frozen=True):
     """Everything that can be set."""
 
@@ -120,6 +129,7 @@ class Config(_Section, frozen=True):
     live: LiveConfig = LiveConfig()
     ble: BleConfig = BleConfig()
     screen: ScreenConfig = ScreenConfig()
+    record: RecordConfig = RecordConfig()
     virtual: VirtualConfig = VirtualConfig()
 
 
@@ -133,6 +143,7 @@ def _check(config: Config) -> Config:
         ("ble.search_s", config.ble.search_s, 1, 3600),
         ("ble.silent_after_s", config.ble.silent_after_s, 0.5, 60),
         ("screen.min_walking_share", config.screen.min_walking_share, 0, 1),
+        ("record.rotate_minutes", config.record.rotate_minutes, 0, 1440),
         ("virtual.rate_hz", config.virtual.rate_hz, 50, 500),
         ("virtual.then_after_s", config.virtual.then_after_s, 0, 1e9),
         ("virtual.seed", config.virtual.seed, 0, 2**32 - 2),
@@ -142,6 +153,12 @@ def _check(config: Config) -> Config:
         if not lowest <= value <= highest:
             raise ConfigError(f"{key} = {value:g} is out of range: give a value from {lowest:g} to {highest:g}")
     config.screen.spec("included")
+    if not re.fullmatch(r"[A-Za-z0-9]{0,32}", config.record.person):
+        raise ConfigError(
+            f"record.person {config.record.person!r}: give a pseudonym of at most 32 letters and digits, never a name"
+        )
+    if config.record.on and not config.record.directory:
+        raise ConfigError("record.directory is empty: name the folder for recordings")
     check_sensor_name("virtual.sensor", config.virtual.sensor)
     names = [sensor.name for sensor in config.ble.sensors]
     for name in names:

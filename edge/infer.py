@@ -156,9 +156,7 @@ class Inference:
             taken_ns = host_time_ns + int(item.device_time_ns[-1]) - first_ns
             link_ms = (item.received_ns - taken_ns) / 1e6
         self._newest_device_ns = int(item.device_time_ns[-1])
-        pipeline.push(
-            item.device_time_ns, item.samples, item.received_ns, saturated=item.saturated, link_ms=link_ms
-        )
+        pipeline.push(item.device_time_ns, item.samples, item.received_ns, saturated=item.saturated, link_ms=link_ms)
 
     def _begin_anew(self, pipeline: Pipeline) -> None:
         """Another clock begins: nothing may be bridged from the old one."""

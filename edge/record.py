@@ -35,10 +35,10 @@ def record(settings: RecordSettings, stop: Stop) -> None:
     bundle = load_bundle(Path(model.bundle) if model.bundle else default_bundle_dir(), model.variant or None)
     info = session_info(settings, bundle, time.time_ns() - time.monotonic_ns())
     recorder = Recorder(
-        Path(settings.record.directory),
+        Path(settings.config.record.directory),
         info,
         {sensor.stream_id: sensor.name for sensor in settings.sensors},
-        rotate_s=settings.record.rotate_minutes * 60,
+        rotate_s=settings.config.record.rotate_minutes * 60,
         say=lambda line: print(f"frailedge: {line}", file=sys.stderr, flush=True),
     )
     prefixes = [topic(name, sensor.name) for name in BUS_TOPICS.values() for sensor in settings.sensors]

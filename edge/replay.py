@@ -36,8 +36,8 @@ class ReplayResult:
     signal_s: float
     took_s: float
 
-    def summary(self, recording: Recording) -> list[str]:
-        """Lines for the end of a replay."""
+    def summary(self, what: str, rate_hz: float, n_duplicates: int = 0) -> list[str]:
+        """Lines for the end of a replay of ``what``; ``n_duplicates`` rows of it were dropped."""
         health, decision = self.health, self.decision
         times_real = self.signal_s / self.took_s if self.took_s > 0 else 0.0
         stages = ", ".join(
@@ -46,12 +46,12 @@ class ReplayResult:
         )
         last = "no decision" if decision is None else f"last decision {decision.label or f'none ({decision.reason})'}"
         return [
-            f"{recording.path}: {self.signal_s:.1f} s of signal at {recording.rate_hz:g} Hz, "
+            f"{what}: {self.signal_s:.1f} s of signal at {rate_hz:g} Hz, "
             f"replayed in {self.took_s:.1f} s ({times_real:.1f} × real time)",
             f"  {health.n_windows} windows, {health.n_decisions} decisions, {last}; "
             f"{health.n_windows_refused} windows refused for gaps, {health.n_outliers} outliers set to limit",
             f"  {health.n_samples} samples; {health.n_bridged_samples} missing ones bridged, "
-            f"{health.n_long_gaps} long gaps; {recording.n_duplicates} duplicate rows dropped",
+            f"{health.n_long_gaps} long gaps; {n_duplicates} duplicate rows dropped",
             f"  latency in ms, median: {stages or 'no window, no latency'}",
         ]
 

@@ -1,4 +1,4 @@
-"""Starts the two processes of `frailedge live`, restarts what dies, and ends them in order.
+"""Starts the processes of `frailedge live`, restarts what dies, and ends them in order.
 
 The ring's file and the doorbell belong to the supervisor and outlive either process, so a restarted one goes on where
 its predecessor was.
@@ -20,17 +20,22 @@ import msgspec
 
 from edge.config import Config
 from edge.errors import FrailedgeError
+from edge.recording.files import session_name
+from edge.recording.settings import RecordSettings
+from edge.recording.status import RecorderStatus, read_status
 from edge.ring import create_ring, open_doorbell, runtime_dir
 from edge.run_settings import FAILED_FOR_GOOD, RunSensor, RunSettings
 
 INGEST: Final = "ingest"
 INFER: Final = "infer"
+RECORD: Final = "record"
 # A process that dies at once again is not started over and over at full speed.
 _RESTART_DELAYS_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 # One that lived as long as this is not the one that kept dying: the count towards `max_restarts` begins anew.
 _HEALTHY_AFTER_S: Final = 60.0
 _INGEST_ENDS_WITHIN_S: Final = 2.0
 _INFER_ENDS_WITHIN_S: Final = 1.5
+_RECORD_ENDS_WITHIN_S: Final = 2.0
 _SAID_WITHIN_S: Final = 1.0  # a process that ended has said all, unless a child of its own holds the pipe
 
 
@@ -48,7 +53,10 @@ class Supervisor:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started_s: dict[str, float] = {}
         self._restart_at_s: dict[str, float] = {}
-        self._n_recent = dict.fromkeys((INGEST, INFER), 0)
+        self._n_recent = dict.fromkeys((INGEST, INFER, RECORD), 0)
+        self._session = session_name(time.time())
+        self.recorded: RecorderStatus | None = None
+        """What the recording came to, once the run has ended; None without one."""
         self.n_restarts = 0
         self._is_ending = False
         self._said: list[threading.Thread] = []
@@ -65,6 +73,8 @@ class Supervisor:
             stack.callback(os.close, self._doorbell)
             create_ring(self._ring, slots=self._config.live.ring_slots)
             stack.callback(self._kill_all)
+            if self._config.record.on:
+                self._start(RECORD)  # before anything is published: the bus keeps no history
             self._start(INFER)
             self._start(INGEST)
             self._cleanup = stack.pop_all()
@@ -77,12 +87,20 @@ class Supervisor:
         """Restart what died; to be called a few times a second. `ProcessFailedError` where that would be in vain."""
         if self._is_ending:
             return
-        for name, process in self._processes.items():
+        for name, process in list(self._processes.items()):
             status = process.poll()
             if status is None:
                 continue
             if name not in self._restart_at_s:
-                self._plan_restart(name, status)
+                try:
+                    self._plan_restart(name, status)
+                except ProcessFailedError as error:
+                    if name != RECORD:
+                        raise
+                    # The gait is classified whether or not it can be recorded.
+                    print(f"frailedge: {error}; going on without a recording", file=sys.stderr)
+                    del self._processes[name]
+                    continue
             if time.monotonic() >= self._restart_at_s[name]:
                 del self._restart_at_s[name]
                 self._start(name)
@@ -100,11 +118,15 @@ class Supervisor:
         if not _wait(infer, _INFER_ENDS_WITHIN_S):
             _terminate(infer)
             _wait(infer, _INFER_ENDS_WITHIN_S)
+        if RECORD in self._processes:
+            _terminate(self._processes[RECORD])
+            _wait(self._processes[RECORD], _RECORD_ENDS_WITHIN_S)
+        self.recorded = read_status(self._ring) if self._config.record.on else None
         self._kill_all()
 
     @property
     def has_ended(self) -> bool:
-        """Whether both processes are gone for good."""
+        """Whether all processes are gone for good."""
         return self._is_ending and all(process.poll() is not None for process in self._processes.values())
 
     def _plan_restart(self, name: str, status: int) -> None:
@@ -121,10 +143,11 @@ class Supervisor:
         delay_s = _RESTART_DELAYS_S[min(n_recent, len(_RESTART_DELAYS_S) - 1)]
         self._restart_at_s[name] = time.monotonic() + delay_s
         self._n_recent[name] += 1
-        self.n_restarts += 1
+        self.n_restarts += int(name != RECORD)
 
     def _start(self, name: str) -> None:
-        settings = RunSettings(
+        kind, more = (RecordSettings, {"session": self._session}) if name == RECORD else (RunSettings, {})
+        settings = kind(
             config=self._config,
             sensors=self._sensors,
             is_virtual=self._is_virtual,
@@ -132,6 +155,7 @@ class Supervisor:
             doorbell=self._doorbell,
             supervisor_pid=os.getpid(),
             n_restarts=self.n_restarts,
+            **more,
         )
         path = self._folder / f"{name}.json"
         path.touch(mode=0o600)  # it holds where a sensor was found

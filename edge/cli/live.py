@@ -15,6 +15,7 @@ from edge.config import Config
 from edge.errors import BundleError, ConfigError
 from edge.manifest import Manifest
 from edge.opening import open_model
+from edge.recording.status import RecorderStatus
 from edge.run_settings import RunSensor
 from edge.sources.virtual import virtual_foot
 from edge.supervisor import ProcessFailedError, Supervisor
@@ -50,6 +51,12 @@ def command(
     search_s: Annotated[float | None, typer.Option("--search-s", help="How long to look for the sensors.")] = None,
     low_rate: Annotated[
         bool | None, typer.Option("--low-rate/--no-low-rate", help="Insist on a sensor below 50 Hz.")
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option("--record", help="Record the session in this folder.", metavar="DIR")
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option("--person", help="Pseudonym of who walks, for the recording: never a name.")
     ] = None,
     duration_s: Annotated[float | None, typer.Option("--duration-s", help="End after this time.")] = None,
     walker: Annotated[str | None, typer.Option("--walker", help="Who walks: a name or TOML file.")] = None,
@@ -91,6 +98,9 @@ def command(
         ble__adapter=adapter,
         ble__search_s=search_s,
         ble__low_rate=low_rate,
+        record__on=None if record is None else True,
+        record__directory=record,
+        record__person=person,
         virtual__walker=walker,
         virtual__then=then,
         virtual__then_after_s=then_after_s,
@@ -174,15 +184,26 @@ def _run(
                 return supervisor.has_ended
 
             show(subscriber, title=tally.title, is_over=is_over, on_message=tally.take)
-            n_restarts = supervisor.n_restarts
+            n_restarts, recorded = supervisor.n_restarts, supervisor.recorded
     finally:
         subscriber.close()
     took_s = time.monotonic() - begin_s
-    sys.stdout.write("\n".join(tally.summary(manifest, took_s, n_restarts)) + "\n")
+    lines = tally.summary(manifest, took_s, n_restarts)
+    if config.record.on:
+        lines.insert(-1, _recorded_line(recorded, config.record.directory))
+    sys.stdout.write("\n".join(lines) + "\n")
     if failure is not None:
         raise failure
     if not tally.has_health and took_s > _STARTED_AFTER_S:
         raise typer.Exit(1)
+
+
+def _recorded_line(recorded: RecorderStatus | None, folder: str) -> str:
+    if recorded is None or not recorded.n_recorded:
+        return f"  NOT RECORDED: {recorded.problem if recorded and recorded.problem else 'the recorder never began'}"
+    missing = recorded.n_unrecorded_samples + recorded.n_overwritten
+    lost = f", {missing} NOT recorded ({recorded.problem or 'for a time'})" if missing or recorded.problem else ""
+    return f"  recorded in {folder}: {recorded.n_samples} samples since the recorder last started{lost}"
 
 
 def check_fits_live(manifest: Manifest) -> None:

@@ -11,19 +11,26 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from edge.bundle import Bundle
 from edge.bus import Publisher
 from edge.cli import options as opt
-from edge.config import check_sensor_name
+from edge.config import Config, check_sensor_name
 from edge.errors import ConfigError
 from edge.messages import Decision, Message
+from edge.model import Classifier
 from edge.opening import open_model
+from edge.recording.settings import session_configuration
 from edge.replay import decision_line, replay
+from edge.replay_session import replay_session
 from edge.sources.files import read_recording
 from edge.sources.recording import Recording
+from edge.sources.session import read_session
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: GSTRIDE text or CSV, or what --sensor describes.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Recordings: GSTRIDE text or CSV, what --sensor describes, sessions.")
+    ],
     sensor: Annotated[
         str | None, typer.Option("--sensor", help="Name of a file in configs/sensors, or the path of such a file.")
     ] = None,
@@ -85,6 +92,21 @@ def command(
         )
     try:
         for path, topic_name in zip(files, names, strict=True):
+            if is_session(path):
+                stray = {"--sensor": sensor, "--side": side, "--rate-hz": rate_hz, "--units": units, "--axes": axes}
+                _replay_session(
+                    path,
+                    checked,
+                    classifier,
+                    in_force,
+                    factor,
+                    log=log,
+                    refused={**stray, "--name": name},
+                    low_rate=low_rate,
+                    sink=_sink(publisher, json),
+                    wait=publisher.serve if publisher else time.sleep,
+                )
+                continue
             recording = read_recording(path, sensor=sensor, side=side, rate_hz=rate_hz, units=units, axes=axes)
             for statement in recording.statements:
                 log.print(f"{path.name}: {statement}")
@@ -103,11 +125,58 @@ def command(
                     coefficients=in_force.publish.coefficients,
                     signal_decimation=in_force.publish.signal_decimation,
                 )
-            for line in result.summary(recording):
+            for line in result.summary(str(recording.path), recording.rate_hz, recording.n_duplicates):
                 log.print(line)
     finally:
         if publisher is not None:
             publisher.close()
+
+
+def is_session(path: Path) -> bool:
+    """Whether this is a session of `frailedge live --record`: a file, a folder, or a folder and a session's name."""
+    return (
+        path.suffix == ".mcap" or path.is_dir() or (not path.exists() and any(path.parent.glob(f"{path.name}-*.mcap")))
+    )
+
+
+def _replay_session(
+    path: Path,
+    bundle: Bundle,
+    classifier: Classifier,
+    config: Config,
+    speed: float | None,
+    *,
+    log: Console,
+    refused: dict[str, object],
+    low_rate: bool,
+    sink: Callable[[Message], object],
+    wait: Callable[[float], object],
+) -> None:
+    """A session says itself what its sensors are, and is judged as it was live."""
+    given = [option for option, value in refused.items() if value is not None]
+    if given:
+        raise ConfigError(f"{' and '.join(given)} with {path}: a recorded session says that; leave it out")
+    session = read_session(path)
+    for loss in session.losses:
+        log.print(f"{path.name}: {loss}")
+    if session.info.bundle_sha256 != bundle.variant.sha256:
+        log.print(f"{path.name}: recorded with another model ({session.info.bundle}): its decisions were others")
+    screen = session_configuration(session.info).screen.spec(bundle.manifest.gravity)
+    results = replay_session(
+        session,
+        bundle,
+        classifier,
+        speed=speed,
+        screen=screen,
+        sink=sink,
+        wait=wait,
+        coefficients=config.publish.coefficients,
+        signal_decimation=config.publish.signal_decimation,
+        low_rate=low_rate,
+    )
+    for sensor, result in results.items():
+        for line in result.summary(f"{path}, sensor {sensor}", result.health.rate_hz):
+            log.print(line)
 
 
 def _factor(speed: str) -> float | None:

@@ -1,49 +1,21 @@
-"""What the recorder is told: its section of the configuration, and the file with which the supervisor starts it."""
+"""What the recorder is told by the supervisor, and what each file of a session says of itself."""
 
-import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from edge import __version__
 from edge.bundle import Bundle
 from edge.config import Config
-from edge.errors import ConfigError
 from edge.recording.entries import RecordedSensor, SessionInfo
 from edge.run_settings import RunSettings
-
-MAX_ROTATE_MINUTES: Final = 1440.0
-
-
-class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The recording of `frailedge live`."""
-
-    on: bool = False
-    directory: str = "recordings"
-    rotate_minutes: float = 10.0  # a new file so often; 0 for one file
-    person: str = ""  # a pseudonym: letters and digits
 
 
 class RecordSettings(RunSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run with a recorder; ``session`` is `edge.recording.files.session_name` of its beginning."""
 
-    record: RecordConfig
     session: str
-
-
-def check_record(config: RecordConfig) -> None:
-    """`ConfigError` for values that a type does not refuse."""
-    if not 0 <= config.rotate_minutes <= MAX_ROTATE_MINUTES:
-        raise ConfigError(
-            f"record.rotate_minutes = {config.rotate_minutes:g} is out of range: give 0 to {MAX_ROTATE_MINUTES:g}"
-        )
-    if not re.fullmatch(r"[A-Za-z0-9]{0,32}", config.person):
-        raise ConfigError(
-            f"record.person {config.person!r}: give a pseudonym of at most 32 letters and digits, never a name"
-        )
-    if config.on and not config.directory:
-        raise ConfigError("record.directory is empty: name the folder for recordings")
 
 
 def session_info(settings: RecordSettings, bundle: Bundle, wall_minus_monotonic_ns: int) -> SessionInfo:
@@ -51,7 +23,7 @@ def session_info(settings: RecordSettings, bundle: Bundle, wall_minus_monotonic_
     return SessionInfo(
         session=settings.session,
         part=0,
-        person=settings.record.person,
+        person=settings.config.record.person,
         sensors=tuple(RecordedSensor(name=one.name, kind=_last_part(one.kind)) for one in settings.sensors),
         bundle=bundle.manifest.name,
         bundle_sha256=bundle.variant.sha256,

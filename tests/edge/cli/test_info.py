@@ -8,6 +8,7 @@ import msgspec
 
 from edge import __version__
 from edge.config import Config
+from edge.messages import TOPICS
 from tests.edge.cli.run import assert_refused, frailedge
 
 
@@ -26,7 +27,7 @@ def test_config_prints_what_is_in_force_as_toml_that_can_be_given_back(tmp_path:
 
 def test_schema_prints_all_topics_or_one() -> None:
     everything = json.loads(frailedge("schema").stdout)
-    assert set(everything["topics"]) == {"prediction", "decision", "signal", "health", "window"}
+    assert set(everything["topics"]) == set(TOPICS.values())
     one = json.loads(frailedge("schema", "decision").stdout)
     assert one["$ref"] == "#/$defs/Decision"
     assert "label" in one["$defs"]["Decision"]["properties"]

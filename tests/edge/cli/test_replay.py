@@ -119,7 +119,7 @@ def test_two_runs_print_the_same_bytes(twin: Path) -> None:
     assert runs[0].stdout == runs[1].stdout
     lines = [json.loads(line) for line in runs[0].stdout.splitlines()]
     assert len(lines) == (30 * 104 - WINDOW) // HOP + 1
-    assert [line["reason"] for line in lines if line["motion"] == "walking"][0] == "too few windows"
+    assert next(line["reason"] for line in lines if line["motion"] == "walking") == "too few windows"
     assert not {"boot_id", "sequence", "time_s", "latency_ms"} & set(lines[0])
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.bundle import Bundle
-from edge.config import Config, VirtualConfig
+from edge.config import Config, RecordConfig, VirtualConfig
 from edge.infer import Inference
 from edge.intake import Intake
 from edge.messages import Message
 from edge.model import Classifier
 from edge.recording.recorder import Recorder
-from edge.recording.settings import RecordConfig, RecordSettings, session_info
+from edge.recording.settings import RecordSettings, session_info
 from edge.records import LinkState, Record, decode_record
 from edge.ring import RingReader, RingWriter
 from edge.run_settings import RunSensor
@@ -28,13 +28,14 @@ NumberedRecord = tuple[int, Record]
 
 def settings(folder: Path, *sensors: str, rotate_minutes: float = 10.0) -> RecordSettings:
     return RecordSettings(
-        config=Config(),
+        config=Config(
+            record=RecordConfig(on=True, directory=str(folder), rotate_minutes=rotate_minutes, person="P007")
+        ),
         sensors=tuple(RunSensor(stream_id=i, name=name) for i, name in enumerate(sensors)),
         is_virtual=True,
         ring="",
         doorbell=-1,
         supervisor_pid=0,
-        record=RecordConfig(on=True, directory=str(folder), rotate_minutes=rotate_minutes, person="P007"),
         session=SESSION,
     )
 

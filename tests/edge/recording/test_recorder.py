@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from edge.bundle import Bundle, load_bundle
-from edge.config import Config
+from edge.config import Config, RecordConfig, load_config
 from edge.errors import ConfigError
 from edge.paths import default_bundle_dir
 from edge.recording import recorder as recording_module
 from edge.recording.recorder import RETRY_EVERY_S, Recorder
-from edge.recording.settings import RecordConfig, check_record, session_configuration, session_info
+from edge.recording.settings import session_configuration, session_info
 from edge.sources.session import read_session
 from firmware_bridge.events import Block
 from tests.edge.recording.made import (
@@ -199,17 +199,18 @@ def test_records_that_were_gone_from_the_ring_are_told_in_the_file(
 
 def test_the_recorded_configuration_is_one(tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]) -> None:
     record_all(records, recorder(tmp_path / "rec", bundle, print))
-    assert session_configuration(read_session(tmp_path / "rec").info) == Config()
+    recorded = session_configuration(read_session(tmp_path / "rec").info)
+    assert recorded == Config(record=RecordConfig(on=True)), "neither the folder nor the person"
 
 
 @pytest.mark.parametrize(
-    ("config", "words"),
+    ("values", "words"),
     [
-        (RecordConfig(rotate_minutes=-1), "record.rotate_minutes"),
-        (RecordConfig(person="Jane Doe"), "pseudonym"),
-        (RecordConfig(on=True, directory=""), "record.directory"),
+        ({"record.rotate_minutes": -1}, "record.rotate_minutes"),
+        ({"record.person": "Jane Doe"}, "pseudonym"),
+        ({"record.on": True, "record.directory": ""}, "record.directory"),
     ],
 )
-def test_a_wrong_value_is_refused(config: RecordConfig, words: str) -> None:
+def test_a_wrong_value_is_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        check_record(config)
+        load_config(None, values)

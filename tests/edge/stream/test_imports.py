@@ -5,7 +5,18 @@ from pathlib import Path
 
 import edge.stream
 
-ALLOWED = {"numpy", "pywt", "dataclasses", "enum", "itertools", "math", "typing", "collections", "edge.stream", "firmware_bridge"}
+ALLOWED = {
+    "numpy",
+    "pywt",
+    "dataclasses",
+    "enum",
+    "itertools",
+    "math",
+    "typing",
+    "collections",
+    "edge.stream",
+    "firmware_bridge",
+}
 
 
 def imported(source: str) -> set[str]:
