@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.messages import Decision, Gap, Health, Message, Prediction, Signal
+from edge.messages import Decision, Figure, Gait, Gap, Health, Message, Prediction, Signal
 
 STALE_AFTER_S: Final = 2.0
 RESEARCH_ONLY: Final = "Research use only. No medical device: not for diagnosis."
@@ -34,6 +34,7 @@ class Stream:
     prediction: Prediction | None = None
     decision: Decision | None = None
     health: Health | None = None
+    gait: Gait | None = None
     angular_rate_deg_s: deque[float] = field(default_factory=lambda: deque(maxlen=_DRAWN_POINTS))
     n_publisher_restarts: int = 0
 
@@ -73,6 +74,8 @@ class Board:
             stream.decision = message
         elif isinstance(message, Health):
             stream.health = message
+        elif isinstance(message, Gait):
+            stream.gait = message
         elif isinstance(message, Signal):
             stream.angular_rate_deg_s.extend(math.degrees(sample[4]) for sample in message.samples)
 
@@ -111,6 +114,24 @@ def _decision_words(decision: Decision) -> str:
     if decision.label is None:
         return f"none ({decision.reason})"
     return f"{decision.label} for {decision.held_s:.1f} s over {decision.n_windows} windows"
+
+
+def _gait_words(gait: Gait) -> str:
+    recent = gait.recent
+    words = [f"{gait.session.n_strides} strides; the last {recent.n_strides}:"]
+    told: list[tuple[str, Figure, str, int]] = [
+        ("stride time", recent.stride_time_s, "s", 2),
+        ("cadence", recent.cadence_strides_min, "strides/min", 0),
+        ("length", recent.stride_length_m, "m", 2),
+        ("speed", recent.gait_speed_m_s, "m/s", 2),
+    ]
+    for name, figure, unit, digits in told:
+        if figure.mean is not None:
+            spread = "" if figure.deviation is None else f" ± {figure.deviation:.{digits}f}"
+            words.append(f"{name} {figure.mean:.{digits}f}{spread} {unit}")
+    if gait.mounting in ("corrected", "cannot tell"):
+        words.append(f"mounting {gait.mounting} {gait.mounting_reason}".rstrip())
+    return " ".join(words[:2]) + "".join(f", {more}" for more in words[2:])
 
 
 def _radio_words(health: Health) -> str:
@@ -180,6 +201,8 @@ def _panel(name: str, stream: Stream, now_s: float, title: str) -> Panel:
         rows.add_row("decision", Text(_decision_words(decision), style=style or f"bold {colour}"))
         stages = "  ".join(f"{stage} {value:.1f}" for stage, value in decision.latency_ms.items())
         rows.add_row("latency ms", stages)
+    if stream.gait is not None:
+        rows.add_row("gait", _gait_words(stream.gait))
     if health is not None:
         rows.add_row(
             "losses",

@@ -165,7 +165,7 @@ def _run(
         signal.signal(number, lambda *_: stop.set())
     begin_s = time.monotonic()
     failure: ProcessFailedError | None = None
-    topics = ("prediction", "decision", "signal", "gap", "health")
+    topics = ("prediction", "decision", "signal", "gait", "gap", "health")
     subscriber = Subscriber(
         config.publish.endpoint, [f"{topic}/{sensor.name}/" for topic in topics for sensor in sensors]
     )

@@ -14,7 +14,7 @@ def command(
     duration_s: Annotated[float | None, typer.Option("--duration-s", help="Stop after this time.")] = None,
 ) -> None:
     """Show what is published: late start, restarts and silence of the publisher are all fine."""
-    topics = ("prediction", "decision", "signal", "health")
+    topics = ("prediction", "decision", "signal", "gait", "health")
     subscriber = Subscriber(endpoint, [f"{topic}/{sensor}/" if sensor else f"{topic}/" for topic in topics])
     try:
         show(subscriber, title=f"frailedge watch {endpoint}", duration_s=duration_s)

@@ -76,3 +76,8 @@ def test_plain_lines_name_freshness_decision_and_training_data() -> None:
     (line,) = board().plain_lines(NOW_S + STALE_AFTER_S + 1)
     for words in ("left", "stale", "none (", "synthetic twins", "no medical device"):
         assert words in line
+
+
+def test_the_gait_shows_with_its_spread_and_how_the_sensor_sits() -> None:
+    shown = drawn(board())
+    assert "1 strides; the last 1: stride time 1.10 s, mounting corrected" in shown
