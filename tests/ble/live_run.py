@@ -13,21 +13,47 @@ from edge.bus import Subscriber
 from edge.config import VirtualConfig
 from edge.messages import Decision, Gap, Health, Message, Prediction
 from edge.sources.virtual import walk_source
+from firmware_bridge.channels import Samples
 from firmware_bridge.packet_v1 import DATA_UUID
 from firmware_bridge.peripheral import Notification
 from firmware_bridge.peripherals.v1 import PeripheralV1
-from firmware_bridge.virtual_sensor import Faults
+from firmware_bridge.virtual_sensor import Faults, SampleSource
 from tests.edge.cli.run import free_endpoint, start
 
 TOPICS: Final = ("prediction", "decision", "gap", "health")
 _HEADER: Final = struct.Struct("<BBHII")
 
 
-class CountedFoot(PeripheralV1):
-    """The virtual foot, with a note of which samples it put on the air: what a receiver has to account for."""
+def _limited(source: SampleSource, signal_s: float) -> SampleSource:
+    def samples(rate_hz: float) -> Iterator[Samples]:
+        left = round(signal_s * rate_hz)
+        for chunk in source(rate_hz):
+            yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                return
 
-    def __init__(self, name: str, *, walker: str = "robust", seed: int = 1, faults: Faults | None = None) -> None:
-        super().__init__(walk_source(VirtualConfig(walker=walker, seed=seed)), name=name, seed=seed, faults=faults)
+    return samples
+
+
+class CountedFoot(PeripheralV1):
+    """The virtual foot, with a note of which samples it put on the air: what a receiver has to account for.
+
+    After ``signal_s`` since it was switched on it takes no more samples.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        walker: str = "robust",
+        seed: int = 1,
+        faults: Faults | None = None,
+        signal_s: float | None = None,
+    ) -> None:
+        walk = walk_source(VirtualConfig(walker=walker, seed=seed))
+        source = walk if signal_s is None else _limited(walk, signal_s)
+        super().__init__(source, name=name, seed=seed, faults=faults)
         self.first_index: int | None = None
         self.end_index = 0
 
@@ -39,6 +65,11 @@ class CountedFoot(PeripheralV1):
                 self.first_index = first_index if self.first_index is None else self.first_index
                 self.end_index = max(self.end_index, first_index + n_samples)
             yield ready_us, (uuid, data)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it took its last sample."""
+        return self._sensor.is_exhausted
 
     @property
     def n_to_account_for(self) -> int:

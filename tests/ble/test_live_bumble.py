@@ -68,7 +68,14 @@ def test_two_sensors_are_found_started_read_and_stopped_and_decide_as_their_samp
     config = tmp_path / "frailedge.toml"
     with air() as transport, ExitStack() as stack:
         sensors = {key: virtual_sensor(stack, transport, key, tmp_path / f"{key}.csv") for key in pair}
-        lines = ["[screen]", "gate = false", "refused_flags = []", "[ble]", f'backend = "{transport}"', "low_rate = true"]  # ST's stock firmware sends 20 a second
+        lines = [
+            "[screen]",
+            "gate = false",
+            "refused_flags = []",
+            "[ble]",
+            f'backend = "{transport}"',
+            "low_rate = true",
+        ]  # ST's stock firmware sends 20 a second
         for key in pair:
             lines += ["[[ble.sensors]]", f'name = "{key}"', f'kind = "{key}"']
         config.write_text("\n".join(lines), encoding="utf-8")

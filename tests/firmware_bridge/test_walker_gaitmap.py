@@ -128,6 +128,7 @@ def assert_measured_right(gaits: list[GaitParameters]) -> None:
     assert np.abs(results[:, 2] - 1).max() < 0.05
 
 
+@pytest.mark.soak
 def test_twenty_walkers_over_the_register_s_range_are_found_and_measured_within_5_percent() -> None:
     rng = np.random.default_rng(0)
     assert_measured_right([drawn_gait(vigour, rng) for vigour in np.linspace(0, 1, 20)])

@@ -21,7 +21,7 @@ baselines = ["majority", "hand-features"]
 [network]
 filters = [4]
 lstm_units = [12]
-learning_rate = 0.02
+learning_rate = 0.01
 regularisation = 0.0001
 input_noise = 0.2
 haar_blocks = true
@@ -91,7 +91,7 @@ def test_from_a_register_to_twins_to_three_protocols_and_a_bundle_that_runs(tmp_
     assert twins.returncode == 0, twins.stderr
     assert "60 synthetic people" in twins.stderr
     config = tmp_path / "small.toml"
-    config.write_text(CONFIG.format(test_share=0.4, n_epochs=2), encoding="utf-8")
+    config.write_text(CONFIG.format(test_share=0.4, n_epochs=4), encoding="utf-8")
     out = tmp_path / "run"
     trained = frailedge("train", tmp_path / "twins", "--config", config, "--out", out, "--workers", "2", timeout_s=280)
     assert trained.returncode == 0, trained.stderr
@@ -131,7 +131,7 @@ def test_from_a_register_to_twins_to_three_protocols_and_a_bundle_that_runs(tmp_
     assert again.returncode == 0, again.stderr
     assert "15 of 15 trials were done before" in again.stderr
     other = tmp_path / "other.toml"
-    other.write_text(CONFIG.format(test_share=0.4, n_epochs=3), encoding="utf-8")
+    other.write_text(CONFIG.format(test_share=0.4, n_epochs=5), encoding="utf-8")
     assert_refused(frailedge("train", tmp_path / "twins", "--config", other, "--out", out), "another run", "--out")
 
 
