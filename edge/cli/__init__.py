@@ -14,6 +14,7 @@ from edge.cli import (
     live,
     recover,
     replay,
+    report,
     scan,
     search,
     train,
@@ -55,6 +56,7 @@ app.command("scan")(scan.command)
 app.command("doctor")(doctor.command)
 app.command("virtual-sensor")(virtual_sensor.command)
 app.command("recover")(recover.command)
+app.command("report")(report.command)
 app.command("export")(export.command)
 app.command("config")(info.config_command)
 app.command("schema")(info.schema_command)

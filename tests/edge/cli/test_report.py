@@ -1,0 +1,215 @@
+"""`frailedge report`: one page of a recorded session that needs no network and hides neither a doubt nor a loss.
+
+With ``FRAILEDGE_REPORT_PICTURE=docs/img/report.png`` the browser's picture is kept there: so that file is made.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.bundle import Bundle
+from edge.cli import report
+from edge.config import ModelConfig
+from edge.errors import ConfigError, RecordingError
+from edge.infer import Inference
+from edge.messages import Message
+from edge.opening import open_model
+from edge.recording.entries import RecordedSensor
+from edge.session_report import REFERENCE, REFERENCE_LABELS, make_report
+from edge.session_result import KINDS, session_result
+from edge.sources.session import Session, read_session
+from tests.edge.cli.run import assert_refused, frailedge
+from tests.edge.recording.made import recorder, sent, settings
+from tests.tiny_bundle import write_tiny_bundle
+
+_BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_PICTURE = "FRAILEDGE_REPORT_PICTURE"
+_VOID = {"meta"}
+
+
+class Reader(HTMLParser):
+    """Text, tags and addresses of a page; an element closed out of turn, or never, is an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in _VOID:
+            self.open.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "action", "data", "srcset"}]
+
+    def handle_endtag(self, tag: str) -> None:
+        # HTMLParser calls both for <rect/>, so such a one is opened and closed like any other.
+        if tag not in _VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def record_walk(folder: Path, duration_s: float) -> Bundle:
+    """What `frailedge live --virtual --record` leaves: a sensor that loses packets, with all that is published."""
+    bundle, classifier = open_model(ModelConfig(variant="dynamic"))  # the quicker one
+    records = sent(folder, duration_s, drop_share=0.01)
+    recording = recorder(folder, bundle, print)
+    sequences: Counter[str] = Counter()
+    received_ns = 0
+
+    def sink(message: Message) -> None:
+        """Stamped as the publisher does."""
+        name = type(message).__name__
+        sequences[name] += 1
+        recording.take_message(
+            msgspec.structs.replace(
+                message, boot_id="made", sequence=sequences[name], time_s=1_763_800_000 + received_ns / 1e9
+            ),
+            received_ns,
+        )
+
+    inference = Inference(settings(Path(), "left"), "left", bundle, classifier, sink, is_first_life=True)
+    for sequence, record in records:
+        received_ns = record.item.received_ns
+        inference.take(record)
+        recording.take_record(sequence, record)
+    inference.finish()
+    inference.publish_health(0)
+    recording.commit(received_ns / 1e9)
+    recording.close()
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
+    """110 s: as many stretches of 20 s as an interval needs, after the sensor stood."""
+    folder = tmp_path_factory.mktemp("session")
+    return folder, record_walk(folder, 110.0)
+
+
+@pytest.fixture(scope="module")
+def page(walk: tuple[Path, Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    report.command(walk[0], out)
+    return out
+
+
+def reported(session: Session, bundle: Bundle) -> str:
+    names = [sensor.name for sensor in session.info.sensors]
+    return make_report(session, session_result(session.messages, min_windows=4, sensors=names), bundle.manifest)
+
+
+def test_the_page_needs_no_network_and_runs_no_script(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    reader = Reader(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert [reader.tags.count(tag) for tag in ("html", "head", "body", "h1", "svg")] == [1] * 5
+    assert reader.addresses == []
+    assert not {"script", "link", "iframe", "object", "base", "img"} & set(reader.tags)
+    assert not re.search(r"url\(|@import", text)
+    assert "size: A4" in text
+
+
+def test_the_page_says_result_doubt_use_losses_and_what_it_is_not(page: Path, walk: tuple[Path, Bundle]) -> None:
+    text = " ".join(Reader(page.read_text(encoding="utf-8")).text)
+    folder, bundle = walk
+    result = session_result(read_session(folder, KINDS).messages, min_windows=4).together
+    assert result.label is not None
+    assert result.interval_95 is not None
+    assert f"This session: {result.label}, probability {result.probabilities[result.label]:.2f}; 95 % interval" in text
+    assert "not about the model's errors" in text
+    assert "guessing gives 0.33" in text
+    assert "Research use only. No medical device: not for diagnosis." in text
+    assert "Synthetic: the model was trained on synthetic twins" in text
+    assert "left is a virtual sensor. Nobody walked." in text
+    assert bundle.manifest.intended_use in text
+    for told in ("P007", "refused: standing", "flagged: gaps", "stride length, m", "GSTRIDE register", "lost samples"):
+        assert told in text
+    assert "Whatever reached the program is in the recording." in text
+
+
+def test_a_page_that_is_there_is_replaced_only_by_force(page: Path, walk: tuple[Path, Bundle]) -> None:
+    page_before = page.read_bytes()
+    page.write_text("mine", encoding="utf-8")
+    assert_refused(frailedge("report", walk[0], "--out", page), "there already", "--force")
+    assert page.read_text(encoding="utf-8") == "mine"
+    forced = frailedge("report", walk[0], "--out", page, "--force")
+    assert (forced.returncode, forced.stdout.strip()) == (0, str(page)), forced.stderr
+    assert page.read_bytes() == page_before
+    assert [path.name for path in page.parent.iterdir()] == [page.name]
+
+
+def test_what_cannot_be_reported_is_refused_in_one_line(walk: tuple[Path, Bundle], tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"\.mcap"):
+        report.command(tmp_path, tmp_path / "x.html")
+    with pytest.raises(RecordingError, match="cannot be written"):
+        report.command(walk[0], tmp_path / "nowhere" / "x.html")
+    write_tiny_bundle(tmp_path / "tiny")
+    with pytest.raises(ConfigError, match=r"twins-demo.*tiny.*--bundle"):
+        report.command(walk[0], tmp_path / "x.html", bundle=str(tmp_path / "tiny"))
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_a_walk_of_two_steps_has_no_result_and_says_why(tmp_path: Path) -> None:
+    bundle = record_walk(tmp_path, 7.0)
+    session = read_session(tmp_path, KINDS)
+    text = " ".join(Reader(reported(session, bundle)).text)
+    assert "This session: no result: too few windows" in text
+    assert "95 % interval " not in text.partition("How to read this")[0]
+
+
+def test_losses_are_listed_and_what_a_session_says_is_text_never_markup(walk: tuple[Path, Bundle]) -> None:
+    folder, bundle = walk
+    evil = '</svg><script>alert("1")</script><img src="http://elsewhere/x">&amp;'
+    session = read_session(folder, KINDS)
+    changed = [msgspec.structs.replace(message, sensor=evil) for message in session.messages]
+    info = msgspec.structs.replace(
+        session.info, person=evil, bundle=evil, sensors=(RecordedSensor(name=evil, kind=evil),)
+    )
+    text = reported(
+        Session(session.path, info, session.tracks, tuple(changed), ("3 records are missing", evil)), bundle
+    )
+    reader = Reader(text)
+    assert not {"script", "img"} & set(reader.tags)
+    assert "".join(reader.text).count(evil) >= 5
+    assert "3 records are missing" in "".join(reader.text)
+    assert "Nobody walked" not in text, "a sensor of a kind is no virtual one"
+
+
+def test_the_reference_is_that_of_the_class_figures_in_the_repository() -> None:
+    figures = msgspec.json.decode((Path(__file__).parents[3] / "trainer" / "class_figures.json").read_bytes())
+    for name, ranges in REFERENCE.items():
+        i = figures["names"].index(f"{name}.mean")
+        found = tuple((figures["low"][label][i], figures["high"][label][i]) for label in REFERENCE_LABELS)
+        assert ranges == found
+    assert figures["n_people"] == {"robust": 65, "pre-frail": 73, "frail": 20}
+
+
+@pytest.mark.skipif(_BROWSER is None, reason="no chromium on this machine")
+def test_a_browser_shows_the_page_with_its_timeline(page: Path, tmp_path: Path) -> None:
+    shot = Path(os.environ.get(_PICTURE) or tmp_path / "report.png").absolute()
+    subprocess.run(
+        [
+            *(str(_BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=880,2000"),
+            *(f"--screenshot={shot}", page.as_uri()),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert 80_000 < shot.stat().st_size < 300_000
