@@ -24,10 +24,10 @@ $(DEV)/$(STAMP): pyproject.toml
 demo: $(EDGE)/$(STAMP)
 	$(EDGE)/bin/frailedge live --virtual --walker robust --then frail --then-after-s 30 --duration-s 60
 
-# Three at a time on two cores, as many tests wait for real links; a file stays together, its fixtures are made once. In the
-# order of the folders: files of few tests hold the longest ones, which at the end would keep one process busy alone.
+# Two at a time; a file stays together, its fixtures are made once. In the order of the folders: files of few tests hold
+# the longest ones, which at the end would keep one process busy alone.
 test: $(DEV)/$(STAMP)
-	$(DEV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(DEV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(DEV)/$(STAMP)
 	$(DEV)/bin/python -m tests.benchmarks
