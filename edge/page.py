@@ -32,13 +32,13 @@ figcaption { font-size: .88rem; }
 """
 
 
-def page(title: str, body: Iterable[str]) -> str:
+def page(title: str, body: Iterable[str], style: str = _STYLE) -> str:
     """A whole document; ``body`` is HTML already."""
     lines = (
         "<!DOCTYPE html>",
         '<html lang="en">',
         '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>",
+        f"<title>{escape(title)}</title><style>{style}</style></head>",
         "<body>",
         f"<h1>{escape(title)}</h1>",
         *body,
@@ -49,9 +49,9 @@ def page(title: str, body: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def heading(text: str) -> str:
-    """A section begins."""
-    return f"<h2>{escape(text)}</h2>"
+def heading(text: str, level: int = 2) -> str:
+    """A heading."""
+    return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str) -> str:

@@ -1,14 +1,13 @@
-"""The few pieces of HTML that a page needs: every text is escaped here, nothing is fetched, no script runs.
+"""What a run's report has beside `edge.page`: its style, text as it stands, and pictures that may be anybody's SVG.
 
-Plain text and SVG go in, HTML comes out.
+Plain text and SVG go in, HTML comes out; every text is escaped, nothing is fetched, no script runs.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #f3f5f7; --line: #c9d0d8; --warn: #8a3c00;
   --warn-paper: #fff1e0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e7eaee; --paper: #15181c; --soft: #21262c; --line: #47505a;
@@ -37,60 +36,9 @@ pre { overflow-x: auto; padding: .8rem; background: var(--soft); font-size: .82r
 """
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A whole document; ``body`` is HTML already."""
-    lines = (
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>",
-        "<body>",
-        f"<h1>{escape(title)}</h1>",
-        *body,
-        "</body>",
-        "</html>",
-        "",
-    )
-    return "\n".join(lines)
-
-
-def heading(text: str, level: int = 2) -> str:
-    """A heading."""
-    return f"<h{level}>{escape(text)}</h{level}>"
-
-
-def paragraph(text: str) -> str:
-    """One paragraph."""
-    return f"<p>{escape(text)}</p>"
-
-
-def banner(text: str) -> str:
-    """What nobody may overlook."""
-    return f'<p class="banner" role="note">{escape(text)}</p>'
-
-
-def bullets(items: Iterable[str]) -> str:
-    """A list; nothing at all where it is empty."""
-    lines = "".join(f"<li>{escape(item)}</li>" for item in items)
-    return f"<ul>{lines}</ul>" if lines else ""
-
-
 def literal(text: str) -> str:
     """Text as it stands: a configuration, commands."""
     return f"<pre>{escape(text)}</pre>"
-
-
-def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column names the row."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>\n'
-        for first, *rest in rows
-    )
-    return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
-    )
 
 
 def picture(svg: str, caption: str) -> str:

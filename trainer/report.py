@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from edge.manifest import Manifest
+from edge.page import banner, bullets, heading, page, paragraph
 from trainer import report_figures as figures
 from trainer import report_run as about
 from trainer.inspection import Inspection
-from trainer.page import banner, bullets, heading, page, paragraph
+from trainer.page import STYLE
 from trainer.protocols import Leak
 from trainer.summary import Summary
 from trainer.trial import TrialResult
@@ -80,4 +81,4 @@ def make_report(context: ReportContext) -> str:
         body += figures.people(summary)
     body += about.repeat(context.config_text, context.versions, context.commands)
     body += [heading("Licence and credit"), paragraph(dataset.licence), bullets([dataset.credit])]
-    return page(title, body)
+    return page(title, body, STYLE)

@@ -8,11 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from edge.page import bullets, heading, paragraph, table
 from trainer import report_plots as plots
 from trainer.class_report import class_report
 from trainer.difference import named
 from trainer.evaluate import Interval
-from trainer.page import bullets, heading, paragraph, picture, table
+from trainer.page import picture
 from trainer.summary import Row, Summary
 from trainer.trial import NETWORK, TrialResult
 

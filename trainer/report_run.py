@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 from edge.manifest import Manifest
+from edge.page import banner, bullets, heading, paragraph, table
 from trainer.difference import IN_SAMPLE
 from trainer.inspection import Inspection
-from trainer.page import banner, bullets, heading, literal, paragraph, table
+from trainer.page import literal
 from trainer.protocols import MEANING, Leak
 from trainer.train_config import ProtocolName
 from trainer.trial import TrialResult
