@@ -29,7 +29,7 @@ def assert_figures_of(figures: FigureSet, strides: list[Stride]) -> None:
     assert figures.cadence_steps_min == pytest.approx(2 * np.mean([60 / s.stride_time_s for s in strides]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0.5, 3.9), st.floats(0.06, 0.7), st.floats(0.1, 1.9)), min_size=2, max_size=60))
 def test_running_figures_are_the_means_and_sample_deviations(raw: list[tuple[float, float, float]]) -> None:
     strides = [stride(*values) for values in raw]

@@ -173,7 +173,7 @@ def test_at_most_one_percent_of_the_windows_of_what_is_no_gait_pass(kind: Moveme
     assert np.concatenate([_windows(one) for one in states]).mean() <= 0.01
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(cuts=st.lists(st.integers(0, 1500), max_size=40), kind=st.sampled_from([*MOVEMENTS, "walk"]))
 def test_states_do_not_depend_on_how_the_stretch_was_cut(cuts: list[int], kind: MovementKind) -> None:
     if kind in MOVEMENTS:

@@ -284,7 +284,7 @@ def many_faults() -> Input:
     return Input(128.0, data.time_ns[kept], data.samples[kept], data.saturated[kept])
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(cuts=st.lists(st.integers(0, 2300), max_size=50))
 def test_a_stream_cut_anywhere_gets_the_flags_of_the_batch(cuts: list[int]) -> None:
     def rows(cuts: list[int]) -> list[tuple[int, list[Flag]]]:

@@ -120,7 +120,7 @@ def test_forty_people_of_the_real_register_are_measured_as_they_walk() -> None:
         assert np.abs(values).max() < 0.03
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 40 * 104), max_size=200), st.booleans(), st.sampled_from([0.1, 0.9]), st.integers(100, 4000)
 )
