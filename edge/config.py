@@ -98,7 +98,7 @@ class ScreenConfig(_Section, frozen=True):
     """Which windows a decision may rest on; where a flag is raised stands in ``quality``."""
 
     gate: bool = True
-    mounting: Mounting = "trust"
+    mounting: Mounting = "correct"
     min_walking_share: float = MIN_WALKING_SHARE
     refused_flags: tuple[Flag, ...] = REFUSED_FLAGS
     quality: _QualityConfig = _QualityConfig()

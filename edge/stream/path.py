@@ -73,16 +73,16 @@ class SignalPath:
     def _cut(self, pieces: list[Resampled]) -> list[Window]:
         self.latest, self.verdicts = [], []
         windows: list[Window] = []
-        for piece in pieces:
-            for part in [piece] if self.screen is None else self.screen.mounted(piece):
-                if part.stretch != self._stretch:
-                    self._stretch, self._stretch_start = part.stretch, self._windower.n_samples
-                self.latest.append(part)
-                cut = self._windower.push(part)
-                windows += cut
-                if self.screen is not None:
-                    self.verdicts += [self.screen.judge(window, self._stretch_start) for window in cut]
-                    self.screen.forget(self.spec.window_samples)
+        for resampled in pieces:
+            piece = resampled if self.screen is None else self.screen.mounted(resampled)
+            if piece.stretch != self._stretch:
+                self._stretch, self._stretch_start = piece.stretch, self._windower.n_samples
+            self.latest.append(piece)
+            cut = self._windower.push(piece)
+            windows += cut
+            if self.screen is not None:
+                self.verdicts += [self.screen.judge(window, self._stretch_start) for window in cut]
+                self.screen.forget(self.spec.window_samples)
         self._n_windows += len(windows)
         return windows
 

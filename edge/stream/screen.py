@@ -6,7 +6,6 @@ is what was known when its last sample came.
 """
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -31,7 +30,6 @@ Refusal = Literal["", "standing", "not worn", "not walking", "poor quality", "un
 REFUSED_FLAGS: Final = (Flag.CLIPPING, Flag.RATE_OFF, Flag.FLAT, Flag.REPEATED, Flag.OUT_OF_RANGE, Flag.GRAVITY_OFF)
 """Not the gaps: a window with too many is never made, and one with few is as good as the network was trained on."""
 
-_KNOWN_EVENTS: Final = 16
 _REFUSAL_OF_MOTION: Final[dict[Motion, Refusal]] = {
     Motion.UNKNOWN: "not walking",
     Motion.STANDING: "standing",
@@ -49,7 +47,7 @@ class ScreenSpec:
 
     gravity: Gravity = "included"
     gate: bool = True
-    mounting: Mounting = "trust"
+    mounting: Mounting = "correct"
     min_walking_share: float = MIN_WALKING_SHARE
     refused_flags: tuple[Flag, ...] = REFUSED_FLAGS
     quality: QualityThresholds = field(default_factory=QualityThresholds)
@@ -82,11 +80,11 @@ class Screen:
         self._watch = MountingWatch(spec.rate_hz)
         self._rotation: NDArray[np.float32] | None = None
         self._n_watched = 0
-        # From which watched sample on the mounting was known, or no longer; a few, for the windows not judged yet.
-        self._known: deque[tuple[int, bool]] = deque([(0, not screen.finds_mounting)], maxlen=_KNOWN_EVENTS)
+        # From which watched sample on another frame held, and whether it was known; for the windows not judged yet.
+        self._frames: deque[tuple[int, bool]] = deque([(0, False)])
         self._strides = StrideDetector(spec.rate_hz, gravity_included=screen.gravity == "included")
-        self._given = (-1, -1)  # stretch as resampled, and as handed on: a turn of the frame begins another
-        self._offset = self._n_seen = self._held_from = 0
+        self._stretch = -1
+        self._n_seen = self._held_from = 0
         self._gate = GaitGate(spec.rate_hz)
         self._samples: Samples = np.empty((0, N_CHANNELS), np.float32)
         self._states: NDArray[np.uint8] = np.empty(0, np.uint8)
@@ -111,33 +109,21 @@ class Screen:
         """The stretch is over: strides under way end with it."""
         self._add_strides(self._strides.finish())
         self._watch.end_stretch()
-        self._given = (-1, self._given[1])
+        self._stretch = -1
 
-    def mounted(self, piece: Resampled) -> Iterator[Resampled]:
-        """The piece in the foot frame, cut where that was found to be another one; gate and strides have seen it.
-
-        Windows of a part are to be judged before the next part is asked for.
-        """
-        if piece.stretch != self._given[0]:
-            if self._given[0] >= 0:
+    def mounted(self, piece: Resampled) -> Resampled:
+        """The piece in the foot frame, as far as that is known; gate and strides have seen it."""
+        if piece.stretch != self._stretch:
+            if self._stretch >= 0:
                 self.end_stretch()
-            self._given = (piece.stretch, self._given[1] + 1)
-            self._offset = 0
+            self._stretch = piece.stretch
             self._begin()
-        begin, watched = 0, self._n_watched
-        for index, rotation in self._turns(piece.samples):
-            self._n_watched = watched + index
-            if index > begin:
-                yield self._part(piece, begin, index)
-            self._add_strides(self._strides.finish())
-            self._rotation = rotation
-            self._given = (piece.stretch, self._given[1] + 1)
-            self._offset = piece.first_index + index
-            self._begin()
-            begin = index
-        self._n_watched = watched + len(piece.samples)
-        if len(piece.samples) > begin:
-            yield self._part(piece, begin, len(piece.samples))
+        # The gate goes by lengths of vectors alone: it sees the samples as they came, whatever becomes of the frame.
+        self._states = np.concatenate([self._states, self._gate.push(piece.samples)])
+        self._n_seen += len(piece.samples)
+        samples = self._in_foot_frame(piece.samples)
+        self._samples = np.concatenate([self._samples, samples])
+        return replace(piece, samples=samples)
 
     def judge(self, window: Window, stretch_start: int) -> Verdict:
         """The verdict on a window whose stretch began at sample ``stretch_start`` of the stream."""
@@ -153,8 +139,9 @@ class Screen:
             self._samples[start - self._held_from : stop - self._held_from],
             window.bridged_share,
         )
-        watched = self._n_watched - (self._n_seen - stop)
-        return Verdict(self._refusal(motion, walking_share, flags, watched), motion, walking_share, flags)
+        watched = self._n_watched - self._n_seen
+        is_mounted = self._is_mounted(watched + start, watched + stop)
+        return Verdict(self._refusal(motion, walking_share, flags, is_mounted), motion, walking_share, flags)
 
     def forget(self, n_kept: int) -> None:
         """Windows that begin more than ``n_kept`` samples back were all judged."""
@@ -162,56 +149,54 @@ class Screen:
         if n_drop > 0:
             self._samples, self._states = self._samples[n_drop:].copy(), self._states[n_drop:].copy()
             self._held_from += n_drop
+        while len(self._frames) > 1 and self._frames[1][0] <= self._n_watched - n_kept:
+            self._frames.popleft()
 
-    def _refusal(self, motion: Motion, walking_share: float, flags: tuple[Flag, ...], watched: int) -> Refusal:
+    def _refusal(self, motion: Motion, walking_share: float, flags: tuple[Flag, ...], is_mounted: bool) -> Refusal:
         if self._screen.gate and walking_share < self._screen.min_walking_share:
             return _REFUSAL_OF_MOTION.get(motion, "not walking")
         bad = [flag for flag in flags if flag in self._screen.refused_flags]
         if bad:
             return "unlike training data" if bad == [Flag.OUT_OF_RANGE] else "poor quality"
-        is_known = next((known for index, known in reversed(self._known) if index <= watched), False)
-        return "" if is_known else "mounting unknown"
+        return "" if is_mounted else "mounting unknown"
+
+    def _is_mounted(self, start: int, stop: int) -> bool:
+        """Whether one frame, and one that was known, held for all the samples ``[start, stop)`` as watched."""
+        if not self._screen.finds_mounting:
+            return True
+        before = [is_known for index, is_known in self._frames if index <= start]
+        return before[-1] and not any(start < index <= stop for index, _ in self._frames)
 
     def _begin(self) -> None:
         self._gate = GaitGate(self._spec.rate_hz)
         self._n_seen = self._held_from = 0
         self._samples, self._states = self._samples[:0], self._states[:0]
 
-    def _turns(self, samples: Samples) -> list[tuple[int, NDArray[np.float32] | None]]:
-        """Where in the piece another rotation begins to hold, and which."""
-        turns: list[tuple[int, NDArray[np.float32] | None]] = []
-        before = self._n_watched
+    def _in_foot_frame(self, samples: Samples) -> Samples:
+        """Turned as is known at each sample; strides are found only where the frame is known."""
         if not self._screen.finds_mounting:
-            return turns
-        rotation = self._rotation
+            self._add_strides(self._strides.push(samples))
+            return samples
+        begin, parts = 0, []
         for change in self._watch.push(samples):
+            index = change.sample_index - self._n_watched
+            parts.append(self._turned(samples[begin:index]))
+            begin = index
+            self._add_strides(self._strides.finish())
             is_known = change.result.state != "cannot tell"
-            self._known.append((change.sample_index, is_known))
-            if not is_known:
-                continue
-            new = change.result.rotation.astype(np.float32) if change.result.state == "corrected" else None
-            is_same = new is rotation if new is None or rotation is None else np.array_equal(new, rotation)
-            if not is_same:
-                rotation = new
-                turns.append((min(max(change.sample_index - before, 0), len(samples)), rotation))
-        return turns
+            if is_known:
+                self._rotation = change.result.rotation.astype(np.float32)
+            self._frames.append((change.sample_index, is_known))
+        parts.append(self._turned(samples[begin:]))
+        self._n_watched += len(samples)
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
-    def _part(self, piece: Resampled, begin: int, end: int) -> Resampled:
-        samples = piece.samples[begin:end]
+    def _turned(self, samples: Samples) -> Samples:
         if self._rotation is not None:
             samples = _turned(samples, self._rotation)
-        self._add_strides(self._strides.push(samples))
-        self._n_seen += len(samples)
-        self._samples = np.concatenate([self._samples, samples])
-        self._states = np.concatenate([self._states, self._gate.push(samples)])
-        return replace(
-            piece,
-            stretch=self._given[1],
-            first_index=piece.first_index + begin - self._offset,
-            start_ns=piece.start_ns + round(self._offset * 1e9 / self._spec.rate_hz),
-            samples=samples,
-            bridged=piece.bridged[begin:end],
-        )
+        if self._frames[-1][1]:
+            self._add_strides(self._strides.push(samples))
+        return samples
 
     def _add_strides(self, strides: list[Stride]) -> None:
         self.new_strides.extend(stride for stride in strides if self.figures.add(stride))
