@@ -94,6 +94,7 @@ class Intake:
             battery_percent=self.battery_percent,
             rssi_dbm=self.rssi_dbm,
             boot_id=self._boot_id or 0,
+            is_foot_frame=bool(info and info.is_foot_frame),
         )
         self._writer.write(encode_record(Record(self._stream_id, status)))
 

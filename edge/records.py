@@ -61,7 +61,7 @@ class LinkStatus:
     unknown, and ``received_ns`` the host's monotonic time of this status. ``packet_rate_hz`` is what came since the one
     before, beside what should have. ``samples_lost`` holds the estimated ones, which also stand alone.
     ``battery_percent`` and ``rssi_dbm`` are None where they are not known; ``boot_id`` is 0 where the sensor does not
-    count its boots.
+    count its boots. ``is_foot_frame``: the sensor turns its axes itself, and none that are configured hold.
     """
 
     state: LinkState
@@ -81,6 +81,7 @@ class LinkStatus:
     battery_percent: int | None = None
     rssi_dbm: int | None = None
     boot_id: int = 0
+    is_foot_frame: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sensor.encode()) > MAX_TEXT_BYTES:
@@ -140,6 +141,7 @@ def encode_record(record: Record) -> bytes:
             kind, number = _RESTART, item.boot_id
         case LinkStatus():
             kind, count, number = _LINK_STATUS, _LINK_STATES.index(item.state), item.boot_id
+            bits = int(item.is_foot_frame)
             rest = item.sensor.encode()
             rest = (
                 _LINK.pack(
@@ -180,7 +182,7 @@ def decode_record(data: bytes) -> Record:
     elif kind == _RESTART and not rest:
         item = Restart(number, received_ns)
     elif kind == _LINK_STATUS and count < len(_LINK_STATES) and len(rest) >= _LINK.size:
-        item = _decode_link_status(rest, _LINK_STATES[count], number, received_ns)
+        item = _decode_link_status(rest, _LINK_STATES[count], number, received_ns, is_foot_frame=bits == 1)
     else:
         raise RingError(f"ring record of kind {kind} and {len(data)} bytes: no such record")
     record = Record(stream_id, item)
@@ -202,7 +204,9 @@ def _decode_block(data: bytes, n_samples: int, bits: int, first_sample_index: in
     return Block(first_sample_index, time_ns, values.reshape(n_samples, N_CHANNELS), flags, received_ns)
 
 
-def _decode_link_status(rest: bytes, state: LinkState, boot_id: int, received_ns: int) -> LinkStatus:
+def _decode_link_status(
+    rest: bytes, state: LinkState, boot_id: int, received_ns: int, *, is_foot_frame: bool
+) -> LinkStatus:
     (
         rate_hz,
         packet_rate_hz,
@@ -237,6 +241,7 @@ def _decode_link_status(rest: bytes, state: LinkState, boot_id: int, received_ns
             battery_percent=None if battery_percent == _UNKNOWN else battery_percent,
             rssi_dbm=None if rssi_dbm == _UNKNOWN else rssi_dbm,
             boot_id=boot_id,
+            is_foot_frame=is_foot_frame,
         )
     except ValueError as error:
         raise RingError(f"ring record of a link status: {error}") from error

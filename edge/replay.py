@@ -56,9 +56,8 @@ class ReplayResult:
         ]
 
 
-def check_fits(recording: Recording, bundle: Bundle, *, low_rate: bool = False) -> None:
-    """`RecordingError` where the recording is none that the bundle's model may see; ``low_rate`` insists on one."""
-    manifest = bundle.manifest
+def check_rate(recording: Recording, *, low_rate: bool = False) -> None:
+    """`RecordingError` for a rate at which strides cannot be seen; ``low_rate`` insists on a low one."""
     if not MIN_RATE_HZ <= recording.rate_hz <= MAX_RATE_HZ:
         raise RecordingError(
             f"{recording.path}: {recording.rate_hz:g} Hz cannot be resampled: {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g} Hz can"
@@ -68,6 +67,12 @@ def check_fits(recording: Recording, bundle: Bundle, *, low_rate: bool = False) 
             f"{recording.path}: at {recording.rate_hz:g} Hz, below {RELIABLE_RATE_HZ:g}, foot strikes are lost: record "
             "faster, or insist with --low-rate"
         )
+
+
+def check_fits(recording: Recording, bundle: Bundle, *, low_rate: bool = False) -> None:
+    """`RecordingError` where the recording is none that the bundle's model may see; ``low_rate`` insists on one."""
+    check_rate(recording, low_rate=low_rate)
+    manifest = bundle.manifest
     if recording.frame != manifest.frame:
         raise RecordingError(
             f"{recording.path}: its axes are in the frame {recording.frame!r}, the bundle {manifest.name} needs "

@@ -113,6 +113,7 @@ class LinkEntry(Entry, frozen=True, kw_only=True):
     packet_rate_expected_hz: float
     battery_percent: int | None = None
     rssi_dbm: int | None = None
+    is_foot_frame: bool = False
 
 
 class DropoutEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,6 +175,7 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
         samples=_to_si(values, sensor_file, columns).astype(np.float32),
         gravity=sensor_file.gravity,
         frame=sensor_file.frame,
+        axes=",".join(columns.axes),
         n_duplicates=n_duplicates,
         statements=tuple(statements),
     )

@@ -87,6 +87,7 @@ def read_gstride(path: Path, overrides: Overrides, person: Person | None = None)
         time_ns=time_ns,
         samples=samples.astype(np.float32),
         gravity="included",
+        axes=overrides.axes or "x,y,z",
         n_duplicates=n_duplicates,
         statements=tuple(statements),
     )

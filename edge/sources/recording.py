@@ -19,7 +19,8 @@ class Recording:
     ``samples`` has shape ``(n, 6)``, see `firmware_bridge.channels`. ``time_ns`` has shape ``(n,)``: device time from
     the first sample on, strictly increasing; missing samples show as steps. ``rate_hz`` is the sensor's nominal
     rate, ``n_duplicates`` counts rows dropped because their time stamp had been seen. ``statements`` are the lines
-    that tell a user what was found, and how. ``frame`` is ``foot`` where the axes count as turned into the foot frame.
+    that tell a user what was found, and how. ``frame`` is ``foot`` where the axes count as turned into the foot frame;
+    ``axes`` are those of the sensor that were taken for toe, left and up.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Recording:
     samples: Samples
     gravity: Gravity
     frame: str = "foot"
+    axes: str = "x,y,z"
     n_duplicates: int = 0
     statements: tuple[str, ...] = field(default=())
 

@@ -129,6 +129,11 @@ class MountingWatch:
                 changes.append(MountingChange(sample_index, result))
         return changes
 
+    @property
+    def n_strides(self) -> int:
+        """How many strides it holds."""
+        return len(self._strides)
+
     def end_stretch(self) -> None:
         """What is pushed next does not connect to what came before: the stride under way is dropped."""
         self._finder.end_stretch()
@@ -158,26 +163,6 @@ class MountingWatch:
             self._moved = False
             return found
         return None
-
-
-def calibration_words(result: MountingResult) -> list[str]:
-    """What `frailedge calibrate` says of a result, a sentence a line."""
-    if result.state == "cannot tell":
-        words = [f"How the sensor sits cannot be told: {result.reason} ({result.n_strides} strides)."]
-        advice = {
-            TOO_FEW_STRIDES: "Walk straight ahead at your usual pace: at least 12 strides of the foot that wears it.",
-            MOVED: "Fasten the strap and walk on for 12 strides.",
-            NO_GRAVITY: "The foot frame needs gravity: let the sensor send raw acceleration, or check its unit.",
-        }
-        return [*words, advice.get(result.reason, "Fasten the strap, walk straight ahead and try again.")]
-    toe, left, up = (_nearest_axis(row) for row in result.rotation)
-    words = [
-        f"The sensor's axes {toe},{left},{up} are nearest to toe, left, up ({result.n_strides} strides).",
-        f"Against the configured axes the foot is turned by {result.tilt_deg:.0f} degrees.",
-    ]
-    if result.state == "as configured":
-        return [*words, "It is worn as configured; what is left of the tilt is taken out."]
-    return [*words, f'It is worn otherwise than configured, and corrected. To keep it so: axes = "{toe},{left},{up}".']
 
 
 class _StrideFinder:
@@ -351,8 +336,3 @@ def _angle_deg(rotation: Array) -> float:
 
 def _cannot_tell(reason: str, n_strides: int) -> MountingResult:
     return MountingResult("cannot tell", reason, np.eye(3), n_strides, 0.0, "unknown")
-
-
-def _nearest_axis(direction: Array) -> str:
-    k = int(np.argmax(np.abs(direction)))
-    return ("-" if direction[k] < 0 else "") + "xyz"[k]

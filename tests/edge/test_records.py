@@ -61,6 +61,7 @@ link_statuses = st.builds(
     battery_percent=st.none() | st.integers(0, 100),
     rssi_dbm=st.none() | st.integers(-128, 127),
     boot_id=u64,
+    is_foot_frame=st.booleans(),
 )
 small_items = st.one_of(
     st.builds(Gap, first_sample_index=u64, n_samples=u64, received_ns=i64, is_estimated=st.booleans()),

@@ -28,7 +28,6 @@ from edge.stream.mounting import (
     MountingChange,
     MountingResult,
     MountingWatch,
-    calibration_words,
     find_mounting,
 )
 from edge.stream.path import windows_of
@@ -325,17 +324,6 @@ def test_a_stride_does_not_reach_over_the_end_of_a_stretch() -> None:
         assert watch.push(samples[first : first + 40]) == []
         watch.end_stretch()
     assert watch.current.reason == TOO_FEW_STRIDES
-
-
-def test_calibration_names_the_axes_to_configure() -> None:
-    samples, _ = one_walk()
-    mount = np.diag([-1.0, -1.0, 1.0])
-    words = calibration_words(find_mounting(turned(samples, mount), RATE_HZ))
-    assert any('axes = "-x,-y,z"' in line for line in words)
-    assert "as configured" in calibration_words(find_mounting(samples, RATE_HZ))[-1]
-    few = calibration_words(find_mounting(samples[:500], RATE_HZ))
-    assert TOO_FEW_STRIDES in few[0]
-    assert "12 strides" in few[1]
 
 
 @dataclass
