@@ -1,9 +1,11 @@
 """Each flag is raised in every window that a fault affects and in no other; sound walks have none at all."""
 
 import itertools
+import math
 import pickle
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -16,9 +18,11 @@ from edge.bundle import load_bundle
 from edge.paths import default_bundle_dir
 from edge.pipeline import spec_of
 from edge.sources.described import read_described
+from edge.sources.recording import Recording
 from edge.stream.path import SignalPath
 from edge.stream.preprocess import SignalSpec
 from edge.stream.quality import Flag, InputQuality, QualityThresholds
+from edge.stream.screen import Gravity, ScreenSpec
 from edge.stream.windows import Window
 from firmware_bridge.channels import STANDARD_GRAVITY_M_S2, Samples
 from firmware_bridge.walker import walk
@@ -35,13 +39,16 @@ FEET = (
     ("xio/short_walk.csv", "xio", None),
 )
 FAULT_S = (8.0, 15.0)
-Expected = Callable[[Window, NDArray[np.bool_]], bool]
-"""Whether a window is affected, by itself and ``(n,)``: which input samples lie in its span."""
+Expected = Callable[[Window, NDArray[np.bool_]], bool | None]
+"""Whether a window is affected, by itself and ``(n,)``: which input samples lie in its span; None: on the border."""
 
 
 @cache
-def spec() -> SignalSpec:
-    return spec_of(load_bundle(default_bundle_dir()).manifest)
+def spec(gravity: Gravity = "included") -> SignalSpec:
+    """The default bundle's, its scaler's mean without 1 g where gravity is removed."""
+    shipped = spec_of(load_bundle(default_bundle_dir()).manifest)
+    rest = [0, 0, STANDARD_GRAVITY_M_S2 if gravity == "removed" else 0, 0, 0, 0]
+    return replace(shipped, mean=shipped.mean - np.array(rest, np.float32))
 
 
 @dataclass
@@ -50,69 +57,93 @@ class Input:
     time_ns: NDArray[np.int64]
     samples: Samples
     saturated: NDArray[np.bool_]
+    gravity: Gravity = "included"
 
     def faulty(self) -> NDArray[np.bool_]:
         """The input samples in which the fault lies."""
         first, stop = (self.time_ns[0] + at * 1e9 for at in FAULT_S)
         return np.asarray((self.time_ns >= first) & (self.time_ns < stop))
 
+    def inside(self, window: Window) -> NDArray[np.bool_]:
+        """The input samples in the window's span."""
+        return np.asarray((self.time_ns >= window.start_ns) & (self.time_ns < window.stop_ns))
 
-def virtual_input(number: int, rate_hz: float, duration_s: float = 25.0) -> Input:
+
+@cache
+def virtual_walk(number: int, rate_hz: float, duration_s: float) -> Samples:
     gait = PEOPLE[number].gait
     assert gait is not None
-    samples = walk(gait, duration_s=duration_s, rate_hz=rate_hz, seed=number)
+    return walk(gait, duration_s=duration_s, rate_hz=rate_hz, seed=number)
+
+
+@cache
+def gravity_of(number: int, rate_hz: float, duration_s: float) -> NDArray[np.float64]:
+    """Gravity in the sensor's axes ``(n, 3)``, as sensors find it that remove it: turned along, set right in stance."""
+    samples = virtual_walk(number, rate_hz, duration_s).astype(np.float64)
+    found = np.empty((len(samples), 3))
+    x, y, z = samples[0, :3].tolist()
+    for at, (ax, ay, az, rx, ry, rz) in enumerate(samples.tolist()):
+        pull = 0.1 if rx * rx + ry * ry + rz * rz < 0.3 else 0.0
+        dx, dy, dz = ((y * rz - z * ry) / rate_hz, (z * rx - x * rz) / rate_hz, (x * ry - y * rx) / rate_hz)
+        x, y, z = x + dx + pull * (ax - x), y + dy + pull * (ay - y), z + dz + pull * (az - z)
+        length = math.sqrt(x * x + y * y + z * z) / STANDARD_GRAVITY_M_S2
+        x, y, z = x / length, y / length, z / length
+        found[at] = x, y, z
+    return found
+
+
+def virtual_input(number: int, rate_hz: float, duration_s: float = 25.0, gravity: Gravity = "included") -> Input:
+    samples = virtual_walk(number, rate_hz, duration_s).copy()
+    if gravity == "removed":
+        samples[:, :3] -= gravity_of(number, rate_hz, duration_s)
     time_ns = np.rint(np.arange(len(samples)) * 1e9 / rate_hz).astype(np.int64)
-    return Input(rate_hz, time_ns, samples, np.zeros(len(samples), dtype=np.bool_))
+    return Input(rate_hz, time_ns, samples, np.zeros(len(samples), dtype=np.bool_), gravity)
+
+
+@cache
+def _recording(file: str, sensor: str, side: str | None) -> Recording:
+    return read_described(shared(f"walks/{file}"), sensor, side)
 
 
 def real_input(file: str, sensor: str, side: str | None) -> Input:
-    recording = read_described(shared(f"walks/{file}"), sensor, side)
+    recording = _recording(file, sensor, side)
     n_samples = len(recording.samples)
     return Input(recording.rate_hz, recording.time_ns, recording.samples.copy(), np.zeros(n_samples, dtype=np.bool_))
 
 
-def input_quality(rate_hz: float, gravity: str = "included") -> InputQuality:
-    return InputQuality(
-        rate_hz,
-        mean=spec().mean,
-        deviation=spec().deviation,
-        gravity="included" if gravity == "included" else "removed",
-    )
+def input_quality(rate_hz: float) -> InputQuality:
+    return InputQuality(rate_hz, mean=spec().mean, deviation=spec().deviation, gravity="included")
 
 
-def flagged(
-    given_input: Input, cuts: list[int] | None = None, gravity: str = "included"
-) -> list[tuple[Window, list[Flag]]]:
-    """Each window with its flags, the input pushed in pieces."""
-    quality, path = input_quality(given_input.rate_hz, gravity), SignalPath(spec(), given_input.rate_hz)
-    grid: list[Samples] = []
+def flagged(given_input: Input, cuts: list[int] | None = None) -> list[tuple[Window, list[Flag]]]:
+    """Each window with the flags of its verdict, the input pushed through the signal path in pieces."""
+    screen = ScreenSpec(gravity=given_input.gravity, mounting="trust")
+    path = SignalPath(spec(given_input.gravity), given_input.rate_hz, screen)
     out: list[tuple[Window, list[Flag]]] = []
-    borders = sorted({0, len(given_input.time_ns), *(cuts or [])})
-    for begin, end in [*itertools.pairwise(borders), (0, 0)]:
+    for begin, end in itertools.pairwise(sorted({0, len(given_input.time_ns), *(cuts or [])})):
         inside = slice(begin, end)
-        if begin == end:
-            windows = path.finish()
-        else:
-            quality.push(given_input.time_ns[inside], given_input.samples[inside], given_input.saturated[inside])
-            windows = path.push(given_input.time_ns[inside], given_input.samples[inside])
-        grid += [piece.samples for piece in path.latest]
-        signal = np.concatenate(grid) if grid else np.empty((0, 6), np.float32)
-        for window in windows:
-            samples = signal[window.sample_start : window.sample_stop]
-            flags = quality.window_flags(window.start_ns, window.stop_ns, samples, window.bridged_share)
-            out.append((window, list(flags)))
-    return out
+        windows = path.push(given_input.time_ns[inside], given_input.samples[inside], given_input.saturated[inside])
+        out += [(window, list(verdict.flags)) for window, verdict in zip(windows, path.verdicts, strict=True)]
+    windows = path.finish()
+    return out + [(window, list(verdict.flags)) for window, verdict in zip(windows, path.verdicts, strict=True)]
 
 
-def check(given_input: Input, flag: Flag, is_affected: Expected) -> None:
-    """The flag alone, in every affected window; there are affected ones and others."""
-    seen = {True: 0, False: 0}
+def check(given_input: Input, flag: Flag, is_affected: Expected, most_on_the_border: int = 0) -> None:
+    """The flag alone, in every affected window, and no flag in any other; there are enough of both kinds."""
+    seen: Counter[bool | None] = Counter()
     for window, flags in flagged(given_input):
-        inside = (given_input.time_ns >= window.start_ns) & (given_input.time_ns < window.stop_ns)
-        affected = bool(is_affected(window, inside))
+        affected = is_affected(window, given_input.inside(window))
+        affected = None if affected is None else bool(affected)
         seen[affected] += 1
-        assert flags == ([flag] if affected else []), (window.start_ns / 1e9, affected)
-    assert min(seen.values()) >= 5
+        allowed: dict[bool | None, list[list[Flag]]] = {True: [[flag]], False: [[]], None: [[flag], []]}
+        assert flags in allowed[affected], (window.start_ns / 1e9, affected)
+    assert min(seen[True], seen[False]) >= 5
+    assert seen[None] <= most_on_the_border
+
+
+def beyond(share: float, limit: float, margin: float) -> bool | None:
+    """Whether the share is above the limit; nearer to it than the margin nobody can tell from the input alone."""
+    return None if abs(share - limit) <= margin else share > limit
 
 
 @pytest.mark.parametrize(("file", "sensor", "side"), FEET)
@@ -122,19 +153,26 @@ def test_a_real_walk_has_no_flag(file: str, sensor: str, side: str | None) -> No
     assert [flags for _, flags in windows if flags] == []
 
 
-def test_forty_virtual_walkers_have_no_flag() -> None:
+@pytest.mark.parametrize("gravity", ["included", "removed"])
+def test_forty_virtual_walkers_have_no_flag(gravity: Gravity) -> None:
     for number in range(40):
-        windows = flagged(virtual_input(number, (104.0, 128.0)[number % 2], duration_s=8.0))
+        windows = flagged(virtual_input(number, (104.0, 128.0)[number % 2], 8.0, gravity))
         assert len(windows) >= 12
         assert [flags for _, flags in windows if flags] == []
 
 
-BASES: list[Callable[[], Input]] = [
-    lambda: virtual_input(3, 104.0),
-    lambda: virtual_input(12, 128.0),
-    lambda: real_input(*FEET[0]),
-]
-each_base = pytest.mark.parametrize("base", BASES, ids=["virtual 104 Hz", "virtual 128 Hz", "real 204.8 Hz"])
+BASES: dict[str, Callable[[], Input]] = {
+    "robust 104 Hz": lambda: virtual_input(3, 104.0),
+    "pre-frail 128 Hz": lambda: virtual_input(12, 128.0),
+    "frail 60 Hz": lambda: virtual_input(25, 60.0),
+    "104 Hz without gravity": lambda: virtual_input(8, 104.0, gravity="removed"),
+    "200 Hz without gravity": lambda: virtual_input(31, 200.0, gravity="removed"),
+    "real 204.8 Hz": lambda: real_input(*FEET[0]),
+}
+each_base = pytest.mark.parametrize("base", BASES.values(), ids=BASES)
+each_with_gravity = pytest.mark.parametrize(
+    "base", [BASES[name] for name in BASES if "without" not in name], ids=[n for n in BASES if "without" not in n]
+)
 
 
 @each_base
@@ -176,35 +214,46 @@ def test_half_and_double_the_nominal_rate_are_flagged_too() -> None:
 @each_base
 def test_gaps_are_flagged_where_more_than_a_twentieth_is_bridged(base: Callable[[], Input]) -> None:
     data = base()
-    n_lost = int(0.03 * data.rate_hz)
-    lost = data.faulty() & (np.arange(len(data.time_ns)) % (12 * n_lost) < n_lost)
-    kept = Input(data.rate_hz, data.time_ns[~lost], data.samples[~lost], data.saturated[~lost])
-    affected = {w.start_ns for w, _ in flagged(kept) if w.bridged_share > 0.05}
-    share = {
-        w.start_ns: lost[(data.time_ns >= w.start_ns) & (data.time_ns < w.stop_ns)].mean() for w, _ in flagged(kept)
-    }
-    assert all(share[start] > 0.04 for start in affected)
-    assert all(share[start] < 0.06 for start in share.keys() - affected)
-    check(kept, Flag.GAPS, lambda window, _: window.start_ns in affected)
+    n_lost = max(1, int(0.03 * data.rate_hz))
+    # Between grid points of another rate one more step of the input is bridged: 8 % in all, of the 10 that may be.
+    every = round((n_lost + (data.rate_hz != spec().rate_hz)) / 0.08)
+    lost = data.faulty() & (np.arange(len(data.time_ns)) % every < n_lost)
+    kept = replace(data, time_ns=data.time_ns[~lost], samples=data.samples[~lost], saturated=data.saturated[~lost])
+
+    def is_bridged(window: Window, _: NDArray[np.bool_]) -> bool:
+        """Grid points strictly between two samples that came, with at least one missing in between."""
+        n_grid = spec().window_samples
+        grid_ns = window.start_ns + np.rint(np.arange(n_grid) * 1e9 / spec().rate_hz).astype(np.int64)
+        after = np.searchsorted(kept.time_ns, grid_ns - 2)
+        before = np.maximum(np.searchsorted(kept.time_ns, grid_ns + 2) - 1, 0)
+        step_ns = kept.time_ns[np.minimum(after, len(kept.time_ns) - 1)] - kept.time_ns[before]
+        return np.count_nonzero(step_ns > 1.5e9 / data.rate_hz) > 0.05 * n_grid
+
+    check(kept, Flag.GAPS, is_bridged)
 
 
 @each_base
-@pytest.mark.parametrize("channel", [0, 2, 4])
+@pytest.mark.parametrize("channel", [1, 2, 5])
 def test_a_channel_that_stands_still_for_a_second_is_flagged(base: Callable[[], Input], channel: int) -> None:
     data = base()
     faulty = data.faulty()
-    if channel == 2:
-        data.samples[faulty, channel] = STANDARD_GRAVITY_M_S2  # so that nothing else is wrong
-    else:
-        data.samples[faulty, channel] = data.samples[np.argmax(faulty), channel]
+    # As of a foot at rest, so that nothing else is wrong.
+    data.samples[faulty, channel] = STANDARD_GRAVITY_M_S2 if channel == 2 and data.gravity == "included" else 0.0
     at_least = int(np.ceil(data.rate_hz))
-    flags = flagged(data)
-    for window, raised in flags:
-        inside = (data.time_ns >= window.start_ns) & (data.time_ns < window.stop_ns)
-        # A dead acceleration channel may also leave less than 1 g in stance: that flag is tested by itself.
-        assert (Flag.FLAT in raised) == (np.count_nonzero(faulty & inside) >= at_least)
+    check(data, Flag.FLAT, lambda _, inside: np.count_nonzero(faulty & inside) >= at_least)
+
+
+@each_base
+@pytest.mark.parametrize("channel", [0, 3, 4])
+def test_a_dead_channel_is_flat_whatever_else_it_makes_of_stance(base: Callable[[], Input], channel: int) -> None:
+    data = base()
+    faulty = data.faulty()
+    data.samples[faulty, channel] = data.samples[np.argmax(faulty), channel]
+    at_least = int(np.ceil(data.rate_hz))
+    for window, raised in flagged(data):
+        assert (Flag.FLAT in raised) == (np.count_nonzero(faulty & data.inside(window)) >= at_least)
+        # Less than 1 g may be left in stance, or what is calm be another: that flag is tested by itself.
         assert set(raised) <= {Flag.FLAT, Flag.GRAVITY_OFF}
-    assert sum(Flag.FLAT in raised for _, raised in flags) >= 5
 
 
 @each_base
@@ -217,36 +266,51 @@ def test_samples_held_for_two_are_flagged_where_the_foot_turns(base: Callable[[]
     check(data, Flag.REPEATED, lambda _, inside: is_repeat[inside].mean() > 0.05)
 
 
-def test_a_rate_in_degrees_is_flagged_as_out_of_range() -> None:
-    data = virtual_input(3, 104.0)
+@each_base
+def test_a_rate_in_degrees_is_flagged_as_out_of_range(base: Callable[[], Input]) -> None:
+    data = base()
     faulty = data.faulty()
     data.samples[faulty, 3:] = np.degrees(data.samples[faulty, 3:])
-    beyond = np.any(np.abs(data.samples - spec().mean) > 10 * spec().deviation, axis=1)
-    check(data, Flag.OUT_OF_RANGE, lambda _, inside: beyond[inside].mean() > 0.2)
+    far = np.any(np.abs(data.samples - spec(data.gravity).mean) > 10 * spec().deviation, axis=1)
+    # At another rate than the grid's, interpolation moves a few samples over the limit.
+    margin = 0.0 if data.rate_hz == spec().rate_hz else 0.03
+    check(data, Flag.OUT_OF_RANGE, lambda _, inside: beyond(far[inside].mean(), 0.2, margin), most_on_the_border=4)
     whole = [raised for window, raised in flagged(data) if window.start_ns >= 8e9 and window.stop_ns <= 15e9]
     assert len(whole) >= 8
     assert all(raised == [Flag.OUT_OF_RANGE] for raised in whole)
 
 
+def is_calm(data: Input) -> NDArray[np.bool_]:
+    return np.asarray((data.samples[:, 3:] ** 2).sum(axis=1) < 0.6**2)
+
+
+@each_with_gravity
 @pytest.mark.parametrize("gain", [0.8, 1.25])
-@pytest.mark.parametrize("number", [3, 25])
-def test_gravity_that_is_not_one_g_is_flagged_where_most_calm_samples_say_so(number: int, gain: float) -> None:
-    data = virtual_input(number, 104.0)
+def test_gravity_that_is_not_one_g_is_flagged_where_most_calm_samples_say_so(
+    base: Callable[[], Input], gain: float
+) -> None:
+    data = base()
     faulty = data.faulty()
     data.samples[faulty, :3] *= gain
-    calm = np.linalg.norm(data.samples[:, 3:], axis=1) < 0.6
-    n_flagged = n_between = 0
-    for window, flags in flagged(data):
-        inside = calm & (data.time_ns >= window.start_ns) & (data.time_ns < window.stop_ns)
-        share = np.count_nonzero(inside & faulty) / np.count_nonzero(inside)
-        if 0.25 < share < 0.75:
-            n_between += 1  # a median of two kinds of samples may say the one or the other
-            assert set(flags) <= {Flag.GRAVITY_OFF}
-        else:
-            assert flags == ([Flag.GRAVITY_OFF] if share > 0.5 else [])
-            n_flagged += len(flags)
-    assert n_flagged >= 10
-    assert n_between <= 6
+    calm = is_calm(data)
+
+    def is_off(_: Window, inside: NDArray[np.bool_]) -> bool | None:
+        return beyond(float(faulty[inside & calm].mean()), 0.5, 0.1)
+
+    check(data, Flag.GRAVITY_OFF, is_off, most_on_the_border=4)
+
+
+@pytest.mark.parametrize(("number", "rate_hz"), [(8, 104.0), (31, 200.0)])
+def test_gravity_that_comes_back_is_flagged_where_most_calm_samples_hold_it(number: int, rate_hz: float) -> None:
+    data = virtual_input(number, rate_hz, gravity="removed")
+    faulty = data.faulty()
+    data.samples[faulty, :3] += gravity_of(number, rate_hz, 25.0)[faulty]
+    calm = is_calm(data)
+
+    def is_off(_: Window, inside: NDArray[np.bool_]) -> bool | None:
+        return beyond(float(faulty[inside & calm].mean()), 0.5, 0.1)
+
+    check(data, Flag.GRAVITY_OFF, is_off, most_on_the_border=4)
 
 
 def test_acceleration_in_g_is_flagged_in_every_window() -> None:
@@ -256,8 +320,8 @@ def test_acceleration_in_g_is_flagged_in_every_window() -> None:
 
 
 def test_gravity_left_where_it_should_be_removed_is_flagged_and_its_absence_is_not() -> None:
-    data = virtual_input(3, 104.0)
-    assert all(raised == [Flag.GRAVITY_OFF] for _, raised in flagged(data, gravity="removed"))
+    left = replace(virtual_input(3, 104.0), gravity="removed")
+    assert all(raised == [Flag.GRAVITY_OFF] for _, raised in flagged(left))
     signals = np.load(shared("truong/signals.npz"))
     n_windows = n_flagged = 0
     for trial in sorted(signals.files)[::80]:
@@ -265,7 +329,7 @@ def test_gravity_left_where_it_should_be_removed_is_flagged_and_its_absence_is_n
         acc, gyr = values[:, :3] / 1000 * STANDARD_GRAVITY_M_S2, np.radians(values[:, 3:6] / 10)
         samples = np.concatenate([acc, gyr], axis=1).astype(np.float32)
         time_ns = np.arange(len(samples), dtype=np.int64) * 10_000_000
-        windows = flagged(Input(100.0, time_ns, samples, np.zeros(len(samples), dtype=np.bool_)), gravity="removed")
+        windows = flagged(Input(100.0, time_ns, samples, np.zeros(len(samples), dtype=np.bool_), "removed"))
         n_windows += len(windows)
         n_flagged += sum(Flag.GRAVITY_OFF in raised for _, raised in windows)
     assert n_windows > 100
