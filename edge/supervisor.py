@@ -1,4 +1,7 @@
-"""Starts the processes of `frailedge live`, restarts what dies, and ends them in order.
+"""Starts the processes of a run on a sensor, restarts what dies, and ends them in order.
+
+`frailedge live` has ingestion, inference and perhaps the recorder; `frailedge calibrate` ingestion alone, and reads the
+ring itself.
 
 The ring's file and the doorbell belong to the supervisor and outlive either process, so a restarted one goes on where
 its predecessor was.
@@ -23,7 +26,7 @@ from edge.errors import FrailedgeError
 from edge.recording.files import session_name
 from edge.recording.settings import RecordSettings
 from edge.recording.status import RecorderStatus, read_status
-from edge.ring import create_ring, open_doorbell, runtime_dir
+from edge.ring import RingReader, create_ring, open_doorbell, runtime_dir
 from edge.run_settings import FAILED_FOR_GOOD, RunSensor, RunSettings
 
 INGEST: Final = "ingest"
@@ -36,6 +39,7 @@ _HEALTHY_AFTER_S: Final = 60.0
 _INGEST_ENDS_WITHIN_S: Final = 2.0
 _INFER_ENDS_WITHIN_S: Final = 1.5
 _RECORD_ENDS_WITHIN_S: Final = 2.0
+_OWN_READER_ID: Final = 0  # inference's, which is not there then
 _SAID_WITHIN_S: Final = 1.0  # a process that ended has said all, unless a child of its own holds the pipe
 
 
@@ -44,12 +48,19 @@ class ProcessFailedError(FrailedgeError):
 
 
 class Supervisor:
-    """One run; a context manager that leaves no process and no file behind."""
+    """One run; a context manager that leaves no process and no file behind.
 
-    def __init__(self, config: Config, sensors: tuple[RunSensor, ...], *, is_virtual: bool) -> None:
+    ``ingests_only``: neither inference nor recorder; who made it follows the ring by `reader`.
+    """
+
+    def __init__(
+        self, config: Config, sensors: tuple[RunSensor, ...], *, is_virtual: bool, ingests_only: bool = False
+    ) -> None:
         self._config = config
         self._sensors = sensors
         self._is_virtual = is_virtual
+        self._ingests_only = ingests_only
+        self._records = config.record.on and not ingests_only
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started_s: dict[str, float] = {}
         self._restart_at_s: dict[str, float] = {}
@@ -73,15 +84,20 @@ class Supervisor:
             stack.callback(os.close, self._doorbell)
             create_ring(self._ring, slots=self._config.live.ring_slots)
             stack.callback(self._kill_all)
-            if self._config.record.on:
+            if self._records:
                 self._start(RECORD)  # before anything is published: the bus keeps no history
-            self._start(INFER)
+            if not self._ingests_only:
+                self._start(INFER)
             self._start(INGEST)
             self._cleanup = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._cleanup.close()
+
+    def reader(self) -> RingReader:
+        """What the sensors send, for a run that only ingests; to be closed before the run."""
+        return RingReader(self._ring, _OWN_READER_ID, doorbell=self._doorbell)
 
     def check(self) -> None:
         """Restart what died; to be called a few times a second. `ProcessFailedError` where that would be in vain."""
@@ -110,18 +126,19 @@ class Supervisor:
         if self._is_ending:
             return
         self._is_ending = True
-        ingest, infer = self._processes[INGEST], self._processes[INFER]
+        ingest, infer = self._processes[INGEST], self._processes.get(INFER)
         _terminate(ingest)
         _wait(ingest, _INGEST_ENDS_WITHIN_S)
-        if ingest.returncode != 0:
-            _terminate(infer)  # killed before it could say so in the ring
-        if not _wait(infer, _INFER_ENDS_WITHIN_S):
-            _terminate(infer)
-            _wait(infer, _INFER_ENDS_WITHIN_S)
+        if infer is not None:
+            if ingest.returncode != 0:
+                _terminate(infer)  # killed before it could say so in the ring
+            if not _wait(infer, _INFER_ENDS_WITHIN_S):
+                _terminate(infer)
+                _wait(infer, _INFER_ENDS_WITHIN_S)
         if RECORD in self._processes:
             _terminate(self._processes[RECORD])
             _wait(self._processes[RECORD], _RECORD_ENDS_WITHIN_S)
-        self.recorded = read_status(self._ring) if self._config.record.on else None
+        self.recorded = read_status(self._ring) if self._records else None
         self._kill_all()
 
     @property

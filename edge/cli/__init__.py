@@ -6,6 +6,7 @@ import typer
 
 from edge import __version__
 from edge.cli import (
+    calibrate,
     dataset,
     doctor,
     evaluate,
@@ -53,6 +54,7 @@ app.command("live")(live.command)
 app.command("replay")(replay.command)
 app.command("watch")(watch.command)
 app.command("scan")(scan.command)
+app.command("calibrate")(calibrate.command)
 app.command("doctor")(doctor.command)
 app.command("virtual-sensor")(virtual_sensor.command)
 app.command("recover")(recover.command)
