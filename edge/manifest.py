@@ -92,7 +92,11 @@ class Decision(_Strict, frozen=True):
 
 
 class Training(_Strict, frozen=True):
-    """Where the model comes from; ``trained_on`` starts with ``synthetic`` where no people were recorded."""
+    """Where the model comes from; ``trained_on`` starts with ``synthetic`` where no people were recorded.
+
+    ``windows``: trained and tested on ``all`` windows, standing included, or on those that the edge's screen passes,
+    ``judged`` with the sensors' ``mounting`` trusted or corrected.
+    """
 
     trained_on: str
     dataset: str
@@ -101,6 +105,8 @@ class Training(_Strict, frozen=True):
     code_version: str
     n_people: dict[str, int]
     figures: dict[str, float]
+    windows: Literal["all", "judged"] = "all"
+    mounting: Literal["correct", "trust"] = "trust"
 
 
 class Manifest(_Strict, frozen=True):

@@ -34,6 +34,7 @@ from trainer.batches import labelled
 from trainer.calibration import Abstention, abstention_threshold, apply_temperature, rolling_rows
 from trainer.card import Comparison, Provenance
 from trainer.convert import N_CALIBRATION_WINDOWS, SHIPPED_VARIANTS
+from trainer.cutting import screen_of
 from trainer.datasets.dataset import Dataset
 from trainer.evaluate import evaluate
 from trainer.export import calibration_windows, export_bundle
@@ -154,7 +155,7 @@ def make_bundle(
 
     bundle = export_bundle(
         place,
-        _draft(config, trained, split, dataset),
+        draft_manifest(config, trained, split, dataset),
         trained.network,
         calibration=_calibration(store, fold, trained.spec, config.bundle.seed),
         rolling=coefficients_of(store.raw(rolling), trained.spec),
@@ -228,8 +229,10 @@ def _register_comparison(dataset: Dataset, split: PersonSplit) -> list[Compariso
     return [Comparison("logistic regression", figures.balanced_accuracy_by_person, note)]
 
 
-def _draft(config: TrainConfig, trained: Trained, split: PersonSplit, dataset: Dataset) -> Manifest:
+def draft_manifest(config: TrainConfig, trained: Trained, split: PersonSplit, dataset: Dataset) -> Manifest:
+    """What is known of a bundle before its variants are made: no figure, no threshold."""
     spec = trained.spec
+    screen = screen_of(config.signal, dataset.gravity)
     labels = list(dataset.label_of.values())
     cap = f"; at most {config.windows_per_person} windows a person" if config.windows_per_person else ""
     return Manifest(
@@ -269,6 +272,8 @@ def _draft(config: TrainConfig, trained: Trained, split: PersonSplit, dataset: D
             code_version=code_version(),
             n_people={label: labels.count(label) for label in dataset.labels},
             figures={},
+            windows=config.signal.windows,
+            mounting="correct" if screen is not None and screen.finds_mounting else "trust",
         ),
         intended_use=SYNTHETIC_USE if dataset.is_synthetic else _USES.get(dataset.target, _OTHER_USE),
     )

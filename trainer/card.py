@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from edge.bundle import Manifest
+from edge.bundle import Manifest, Training
 from trainer.agreement import FLOAT_MARGIN
 from trainer.evaluate import Counts, Figures, Interval
 from trainer.training import History
@@ -67,6 +67,7 @@ def write_card(
             if is_synthetic
             else []
         ),
+        f"- Windows: {_windows(training)}",
         f"- Split: {training.split}; seed {training.seed}; code {training.code_version}; {manifest.created}",
         f"- Intended use: {manifest.intended_use}",
         "- It is no medical device. It must not be used to find, judge or treat frailty or any other condition.",
@@ -163,6 +164,13 @@ def draw_pictures(labels: Sequence[str], figures: Figures, history: History) -> 
         axes.set(xlabel="epoch", ylabel=f"{name} by window")
         axes.legend(frameon=False)
     return {CONFUSION_PICTURE: _png(confusion), TRAINING_PICTURE: _png(training)}
+
+
+def _windows(training: Training) -> str:
+    if training.windows == "all":
+        return "all, also of standing and turning, which the edge may refuse to classify"
+    mounting = "corrected" if training.mounting == "correct" else "trusted as configured"
+    return f"only those that the edge would classify: walking, of a sound signal; mounting {mounting}"
 
 
 def _abstention(figures: Mapping[str, float]) -> str:

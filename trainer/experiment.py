@@ -91,7 +91,11 @@ def run(
     """
     require_known(config)
     store = build_store(dataset, config.signal)
-    hooks.say(f"{len(store)} windows of {len(store.subject_ids)} people")
+    refused = ", ".join(f"{n} {reason}" for reason, n in store.refused.items())
+    hooks.say(
+        f"{len(store)} windows of {len(store.subject_ids)} people"
+        + (f"; refused, as the edge would: {refused}" if refused else "")
+    )
     bundle = plan_bundle(dataset, config, store, held_out) if with_bundle and not only_baselines else None
     folder = RunFolder(out, identity(dataset, config, store, held_out, only_baselines), facts())
     folds = make_folds(store, config.protocol, config.windows_per_person, hooks.say) if with_protocols else []

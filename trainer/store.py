@@ -1,14 +1,17 @@
 """All windows of a dataset, as places in one long array of samples at the bundle's rate.
 
 A dataset goes in; windows come out by their index, raw in SI units or as the coefficients that the edge would compute
-of them, bit for bit. Each sample is kept once however many windows hold it, and nothing that is learned (limits,
-scaler) is in here, so that one store serves every fold. On disk it is a folder of arrays that worker processes map.
+of them, bit for bit: all of them, or those that the edge would classify (`trainer.cutting`). Each sample is kept once
+however many windows hold it. Nothing that is learned (limits, scaler) is in here, so that one store serves every fold;
+so the flag "out of range", which asks for the scaler, refuses nothing here. On disk it is a folder of arrays that
+worker processes map.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +22,9 @@ from numpy.typing import NDArray
 from edge.errors import DatasetError
 from edge.sources.recording import Gravity
 from edge.stream.preprocess import WAVELET, SignalSpec, clean_and_scale
-from edge.stream.resample import resample_all
 from firmware_bridge.channels import N_CHANNELS, Samples
-from trainer.datasets.dataset import Dataset
+from trainer.cutting import cut
+from trainer.datasets.dataset import Dataset, Subject, Walk
 from trainer.train_config import SignalConfig
 
 _ARRAYS: Final = ("samples", "start", "walk", "piece_start", "piece_stop", "piece_walk", "walk_subject", "label_index")
@@ -33,8 +36,9 @@ class WindowStore:
 
     ``samples`` has shape ``(n_samples, 6)``: SI units, foot frame, at ``rate_hz``. ``start`` and ``walk``, both
     ``(n,)``: where a window begins in ``samples``, and of which walk it is. ``piece_*``, ``(n_pieces,)``: the
-    stretches without a long gap, half-open, and their walk. ``walk_subject`` has shape ``(n_walks,)``,
-    ``label_index`` ``(n_subjects,)``.
+    stretches without a long gap, half-open, and their walk. Of judged windows a stretch is only what they hold, and a
+    walk that has none of them is not in here; ``refused`` counts the others by reason. ``walk_subject`` has shape
+    ``(n_walks,)``, ``label_index`` ``(n_subjects,)``.
     """
 
     labels: tuple[str, ...]
@@ -53,6 +57,7 @@ class WindowStore:
     piece_walk: NDArray[np.int64]
     walk_subject: NDArray[np.int64]
     label_index: NDArray[np.int64]
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -118,7 +123,7 @@ def build_store(
     *,
     for_training: bool = True,
 ) -> WindowStore:
-    """Resample every walk and find its windows, as `edge.stream` does.
+    """Resample every walk and find its windows, as `edge.stream` does; judged ones where ``signal`` says so.
 
     `DatasetError` where a person has none; ``for_training`` also where all are of one class, or where two people have
     the very same recording, which might stand on both sides of a fold.
@@ -130,37 +135,37 @@ def build_store(
     start: list[int] = []
     walk: list[int] = []
     pieces: list[tuple[int, int, int]] = []
-    n_samples = n_walks = 0
+    n_samples = 0
+    walks: list[Walk] = []
     walk_subject: list[int] = []
+    refused: Counter[str] = Counter()
     for subject_index, subject in enumerate(dataset.subjects):
         n_before = len(start)
+        own_refused: Counter[str] = Counter()
         for item in subject.walks:
-            recording = item.recording
-            for piece in resample_all(
-                recording.time_ns,
-                recording.samples,
-                rate_in_hz=recording.rate_hz,
-                rate_out_hz=signal.sample_rate_hz,
-                max_bridged_gap_ms=signal.max_bridged_gap_ms,
-            ):
-                samples.append(piece.samples)
-                pieces.append((n_samples, n_samples + len(piece.samples), n_walks))
-                firsts = window_starts(piece.bridged, signal)
+            found = cut(item.recording, signal)
+            own_refused += found.refused
+            if not found.pieces:
+                continue  # nothing of this walk was walking of a sound signal
+            for piece, firsts in zip(found.pieces, found.starts, strict=True):
+                samples.append(piece)
+                pieces.append((n_samples, n_samples + len(piece), len(walks)))
                 start += (n_samples + firsts).tolist()
-                walk += [n_walks] * len(firsts)
-                n_samples += len(piece.samples)
+                walk += [len(walks)] * len(firsts)
+                n_samples += len(piece)
+            walks.append(item)
             walk_subject.append(subject_index)
-            n_walks += 1
         if len(start) == n_before:
-            raise DatasetError(f"{subject.walks[0].recording.path}: not one window; leave {subject.id} out")
+            raise DatasetError(_without_window(subject, own_refused))
+        refused += own_refused
         if progress is not None:
             progress(subject.id, subject_index + 1, len(dataset.subjects))
     places = np.array(pieces, np.int64)
     return WindowStore(
         labels=dataset.labels,
         subject_ids=tuple(subject.id for subject in dataset.subjects),
-        walk_names=tuple(item.name for subject in dataset.subjects for item in subject.walks),
-        walk_devices=tuple(item.device for subject in dataset.subjects for item in subject.walks),
+        walk_names=tuple(item.name for item in walks),
+        walk_devices=tuple(item.device for item in walks),
         subject_traits=tuple(dict(subject.traits) for subject in dataset.subjects),
         gravity=dataset.gravity,
         rate_hz=signal.sample_rate_hz,
@@ -173,6 +178,18 @@ def build_store(
         piece_walk=places[:, 2],
         walk_subject=np.array(walk_subject, np.int64),
         label_index=np.array([dataset.labels.index(subject.label) for subject in dataset.subjects], np.int64),
+        refused=dict(refused.most_common()),
+    )
+
+
+def _without_window(subject: Subject, refused: Counter[str]) -> str:
+    where = f"{subject.walks[0].recording.path}: not one window"
+    if not refused:
+        return f"{where}; leave {subject.id} out"
+    reasons = ", ".join(f"{reason}: {n}" for reason, n in refused.most_common())
+    return (
+        f"{where} of {subject.id} that the edge would classify; all {sum(refused.values())} were refused ({reasons}): "
+        f'leave {subject.id} out, or train on all windows (signal.windows = "all")'
     )
 
 
@@ -199,15 +216,6 @@ def _refuse_shared_recordings(dataset: Dataset, n_samples: int) -> None:
                     f"{recording.path} of {subject.id} is sample for sample {path} of {other}: "
                     "one person would be trained on and tested; leave one of them out"
                 )
-
-
-def window_starts(bridged: NDArray[np.bool_], signal: SignalConfig) -> NDArray[np.int64]:
-    """Where the windows of a stretch begin: every hop, without those that hold too many bridged samples."""
-    starts = np.arange(0, len(bridged) - signal.window_samples + 1, signal.hop_samples, dtype=np.int64)
-    total = np.concatenate([[0], np.cumsum(bridged)])
-    share = (total[starts + signal.window_samples] - total[starts]) / signal.window_samples
-    kept: NDArray[np.int64] = starts[share <= signal.max_bridged_share]
-    return kept
 
 
 def capped(store: WindowStore, subjects: NDArray[np.int64], windows_per_person: int) -> NDArray[np.int64]:

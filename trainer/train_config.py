@@ -8,6 +8,7 @@ import msgspec
 from edge.errors import ConfigError
 from edge.manifest import decision_problems, name_problems, window_problems
 from edge.paths import configs_dir
+from edge.stream.screen import Mounting, ScreenSpec
 from edge.toml import read_toml
 
 ProtocolName = Literal["window", "person", "transfer"]
@@ -134,7 +135,12 @@ class BundleConfig(_Section, frozen=True):
 
 
 class SignalConfig(_Section, frozen=True):
-    """The signal path that the bundle will ask of the edge; limits are those of its manifest."""
+    """The signal path that the bundle will ask of the edge; limits are those of its manifest.
+
+    ``windows`` are ``all``, standing and sitting included, or only those that the edge would classify, ``judged`` by
+    its own screen at its defaults, see `trainer.cutting`. Where they are judged, ``mounting`` is the edge's
+    ``screen.mounting``; it does nothing where gravity was removed.
+    """
 
     sample_rate_hz: float = 104.0
     window_samples: int = 200
@@ -142,6 +148,8 @@ class SignalConfig(_Section, frozen=True):
     max_bridged_gap_ms: float = 40.0
     max_bridged_share: float = 0.1
     wavelet_level: int | None = None
+    windows: Literal["all", "judged"] = "all"
+    mounting: Mounting = ScreenSpec().mounting
 
     def __post_init__(self) -> None:
         for problem in window_problems(

@@ -1,5 +1,6 @@
 """A network that passes its bars becomes a bundle the edge can run, with an honest card; another becomes nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,20 @@ pytest.importorskip("tensorflow", reason="needs the extra `train`")
 from edge.bundle import Bundle, Manifest, Wavelet, load_bundle
 from edge.errors import TrainingError
 from edge.model import Classifier
+from edge.pipeline import spec_of
 from tests.tiny_bundle import tiny_manifest
+from tests.trainer.made import made_dataset
 from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
 from trainer.batches import LabelledWindows, array_source
+from trainer.bundling import draft_manifest
 from trainer.calibration import Abstention
-from trainer.card import Comparison, Provenance
-from trainer.evaluate import Interval, decide_by_person
+from trainer.card import Comparison, Provenance, write_card
+from trainer.evaluate import Interval, decide_by_person, evaluate
 from trainer.export import calibration_windows, export_bundle
 from trainer.history import History
-from trainer.train_config import FitConfig
+from trainer.running import Trained
+from trainer.splits import PersonSplit
+from trainer.train_config import FitConfig, SignalConfig, TrainConfig
 from trainer.training import fit
 
 pytestmark = pytest.mark.train
@@ -108,6 +114,7 @@ def test_the_card_says_that_it_is_a_demonstration_and_gives_every_figure(exporte
     assert title == "# small: a demonstration, not valid for people"
     for words in (
         "Trained on: synthetic",
+        "- Windows: all, also of standing and turning, which the edge may refuse to classify",
         "no medical device",
         "García-de-Villa",
         "CC BY 4.0",
@@ -127,10 +134,30 @@ def test_the_card_says_that_it_is_a_demonstration_and_gives_every_figure(exporte
         assert (exported.folder / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_model_trained_on_people_is_not_called_a_demonstration(exported: Bundle, tmp_path: Path) -> None:
-    from trainer.card import write_card
-    from trainer.evaluate import evaluate
+@pytest.mark.parametrize(
+    ("windows", "gravity", "mounting", "said"),
+    [
+        ("all", "included", "trust", "all, also of standing and turning"),
+        ("judged", "included", "correct", "walking, of a sound signal; mounting corrected"),
+        ("judged", "removed", "trust", "walking, of a sound signal; mounting trusted as configured"),
+    ],
+)
+def test_manifest_and_card_say_whether_windows_were_judged_and_the_mounting_corrected(
+    windows: Any, gravity: Any, mounting: str, said: str, exported: Bundle
+) -> None:
+    """Without gravity no mounting is found, whatever the configuration asks for."""
+    config = TrainConfig(name="judged", signal=SignalConfig(windows=windows, mounting="correct"))
+    dataset = replace(made_dataset(3), gravity=gravity)
+    trained = Trained(None, spec_of(exported.manifest), History((), 0), 1.0)
+    told = draft_manifest(config, trained, PersonSplit((), (), ()), dataset).training
+    assert (told.windows, told.mounting) == (windows, mounting)
+    training = msgspec.structs.replace(told, figures=exported.manifest.training.figures)
+    manifest = msgspec.structs.replace(exported.manifest, training=training)
+    figures = evaluate(np.eye(3, dtype=np.float32), np.arange(3), np.array(["a", "b", "c"]))
+    assert said in write_card(manifest, figures, [], [1.0], [], PROVENANCE)
 
+
+def test_a_model_trained_on_people_is_not_called_a_demonstration(exported: Bundle, tmp_path: Path) -> None:
     training = msgspec.structs.replace(exported.manifest.training, trained_on="GSTRIDE v1, 158 people")
     manifest = msgspec.structs.replace(exported.manifest, training=training)
     figures = evaluate(np.eye(3, dtype=np.float32), np.arange(3), np.array(["a", "b", "c"]))

@@ -13,8 +13,9 @@ from edge.errors import DatasetError
 from edge.stream.path import windows_of
 from edge.stream.preprocess import SignalSpec
 from tests.trainer.made import made_dataset, made_recording, made_store
+from trainer.cutting import window_starts
 from trainer.datasets.dataset import Walk
-from trainer.store import WindowStore, build_store, capped, coefficients_of, window_starts
+from trainer.store import WindowStore, build_store, capped, coefficients_of
 from trainer.train_config import SignalConfig
 
 

@@ -29,6 +29,8 @@ SMOTE = "[imbalance]\nsmote = true\n"
         ("[signal]\nmax_bridged_gap_ms = -1.0", "signal.max_bridged_gap_ms is -1.0, not within 0-1000"),
         ("[signal]\nmax_bridged_share = 1.0", "signal.max_bridged_share is 1.0, not from 0 to below 1"),
         ("[signal]\nwavelet_level = 0", "signal.wavelet_level is 0, it must be 1 or more, or left out"),
+        ('[signal]\nwindows = "walking"', "windows"),
+        ('[signal]\nmounting = "guess"', "mounting"),
         ("[decision]\nhalf_life_windows = 0.0", "decision.half_life_windows is 0.0, it must be above 0"),
         ("[decision]\nmin_windows = 0", "decision.min_windows is 0, it must be 1 or more"),
         ("[decision]\nswitch_margin = -0.1", "decision.switch_margin is -0.1, it must be 0 or more"),
