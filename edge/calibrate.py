@@ -170,7 +170,7 @@ class _View:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            self._draw(self._live)
+            self._draw(self._live, is_last=True)
             self._live.stop()
 
     def show(self) -> None:
@@ -190,7 +190,7 @@ class _View:
                     self._said[stream.name, number] = words
                     print(f"{since_s:6.1f} s | {stream.name} | {words}", flush=True)
 
-    def _draw(self, live: Live) -> None:
+    def _draw(self, live: Live, *, is_last: bool = False) -> None:
         rows = Table.grid(padding=(0, 2))
         rows.add_column(style="bold", no_wrap=True)
         rows.add_column(no_wrap=True)
@@ -203,5 +203,5 @@ class _View:
                     "" if number else stream.name, Text(mark, style), Text(words, style if number > now else "")
                 )
         left_s = max(0.0, self._end_s - time.monotonic())
-        title = f"frailedge calibrate · {left_s:.0f} s left"
-        live.update(Panel(rows, title=title, subtitle="Ctrl-C ends it"), refresh=True)
+        title = "frailedge calibrate" if is_last else f"frailedge calibrate · {left_s:.0f} s left · Ctrl-C ends it"
+        live.update(Panel(rows, title=title), refresh=True)

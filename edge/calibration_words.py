@@ -34,7 +34,7 @@ _ADVICE: Final = {
     MOVED: f"Fasten the strap, then {_WALK}.",
     NO_GRAVITY: "The foot's frame is found from gravity: let the sensor send raw acceleration, and check its unit.",
 }
-_CORRECT: Final = 'mounting = "correct" under [screen] in the configuration'
+_CORRECTED: Final = '`live` takes it out, unless screen.mounting is "trust"'
 
 
 def _axis_rotations() -> dict[str, NDArray[np.float64]]:
@@ -81,19 +81,19 @@ def calibration_words(result: MountingResult, axes: str, *, turns_itself: bool =
             return [*words, f"It is worn as configured, but for {left_deg:.0f} degrees."]
         return [
             *words,
-            f"These are configured, but the foot is tilted by {left_deg:.0f} degrees against them, which no choice of "
-            f"axes takes away: set {_CORRECT}.",
+            f"These are configured, but the foot is tilted by {left_deg:.0f} degrees against them. No choice of axes "
+            f"takes that away; {_CORRECTED}.",
         ]
     turned = f"It is worn otherwise than configured ({axes}): the foot is turned by {result.tilt_deg:.0f} degrees."
     if turns_itself:
         return [
             *words,
             turned,
-            f"This sensor turns its axes itself, and heeds none that are configured: wear it the other way, or set "
-            f"{_CORRECT}.",
+            f"This sensor turns its axes itself and heeds none that are configured. Wear it the other way round; else "
+            f"{_CORRECTED}.",
         ]
     if left_deg > AS_CONFIGURED_DEG:
-        turned += f" With {found} {left_deg:.0f} degrees are left: set also {_CORRECT}."
+        turned += f" With {found} {left_deg:.0f} degrees are left; {_CORRECTED}."
     return [*words, turned]
 
 

@@ -100,12 +100,12 @@ def test_a_tilt_that_no_axes_take_away_is_left_to_the_screen() -> None:
     lines = calibration_words(tilted, "x,y,z")
     assert "this is the left foot" in lines[0]
     assert "40 degrees" in lines[1]
-    assert 'mounting = "correct"' in lines[1]
+    assert "`live` takes it out" in lines[1]
     assert needs_other_axes(tilted, "x,y,z") == ""
     # Turned round as well: the axes help, and the rest is left all the same.
     turned = MountingResult("corrected", "", tilted.rotation @ np.diag([-1.0, -1.0, 1.0]), 10, 140.0, "unknown")
     assert needs_other_axes(turned, "x,y,z") == "-x,-y,z"
-    assert 'mounting = "correct"' in calibration_words(turned, "x,y,z")[1]
+    assert "`live` takes it out" in calibration_words(turned, "x,y,z")[1]
 
 
 def test_a_sensor_that_turns_its_axes_itself_is_not_told_to_configure_any() -> None:

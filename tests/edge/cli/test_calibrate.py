@@ -4,20 +4,29 @@ import re
 import signal
 import subprocess
 import tomllib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import typer
 
+from edge.bundle import load_bundle
 from edge.cli import calibrate
+from edge.config import BleConfig, SensorConfig
 from edge.errors import ConfigError, RecordingError
+from edge.paths import default_bundle_dir
+from edge.recording.recorder import Recorder
+from edge.recording.settings import session_info
+from edge.records import LinkStatus
 from edge.sources.conventions import parse_axes, to_foot_frame
 from firmware_bridge.channels import Samples
 from firmware_bridge.walker import walk
 from tests.edge.cli.run import frailedge, start
+from tests.edge.recording import made
 from trainer.class_figures import draw_people
 
 SENSOR = """
@@ -100,6 +109,29 @@ def test_a_file_that_replay_refuses_for_its_axes_is_calibrated_and_then_replays_
     assert "worn as configured" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("turns_itself", "axes"), [(False, "x,-z,y"), (True, "x,y,z")])
+def test_a_recorded_session_is_calibrated_with_the_axes_it_was_recorded_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], turns_itself: bool, axes: str
+) -> None:
+    bundle = load_bundle(default_bundle_dir())
+    known = BleConfig(sensors=(SensorConfig(name="left", match="FE-left", axes="x,-z,y"),))
+    made_with = made.settings(tmp_path, "left")
+    made_with = msgspec.structs.replace(made_with, config=msgspec.structs.replace(made_with.config, ble=known))
+    info = session_info(made_with, bundle, made.WALL_MINUS_MONOTONIC_NS)
+    recording = Recorder(tmp_path, info, {0: "left"}, rotate_s=600.0, say=print)
+    records = [
+        (sequence, replace(record, item=replace(record.item, is_foot_frame=turns_itself)))
+        if isinstance(record.item, LinkStatus)
+        else (sequence, record)
+        for sequence, record in made.sent(tmp_path, 25.0)
+    ]
+    made.record_all(records, recording)
+    assert run(tmp_path) == 0
+    out = capsys.readouterr().out
+    assert f"left: The sensor's axes {axes} point to toe, left and up" in out
+    assert "left: It is worn as configured" in out
+
+
 def test_too_short_a_walk_ends_with_status_1_its_reason_and_advice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,31 +179,32 @@ def test_a_recording_too_slow_for_strides_is_refused(tmp_path: Path) -> None:
         calibrate.command(path, sensor=[sensor])
 
 
-def test_the_virtual_sensor_is_walked_through_step_by_step_until_the_time_is_over() -> None:
-    """To its end it is walked in `tests/ble/test_calibrate_bluez.py`, where time can pass faster."""
-    ended = frailedge("calibrate", "--virtual", "--within-s", "4")
-    assert ended.returncode == 1, ended.stderr
-    assert ended.stderr == ""
-    assert "\x1b" not in ended.stdout
-    lines = ended.stdout.splitlines()
-    said = [line.split(" | ")[2] for line in lines if " | " in line]
+def test_the_wearer_is_walked_through_step_by_step_and_ctrl_c_ends_it_with_what_is_known() -> None:
+    """To its own end it comes in `tests/ble/test_calibrate_bluez.py`, where time can pass faster."""
+    process = start(["calibrate", "--virtual"])
+    assert process.stdout is not None
+    said: list[str] = []
+    for line in process.stdout:
+        said.append(line.rstrip("\n").split(" | ")[2])
+        if said[-1].startswith("walk"):
+            break
     steps = ["waiting for its signal", "signal at 104 Hz", "stand still", "stood still: the sensor feels 1.0", "walk"]
     found = [next(k for k, words in enumerate(said) if words.startswith(step)) for step in steps]
     assert found == sorted(found)
-    assert "virtual: How the sensor sits cannot be told: fewer than 10 strides" in lines[-2]
-    assert "at least 12 strides" in lines[-1]
-
-
-def test_ctrl_c_ends_it_with_what_is_known_and_leaves_nothing_behind() -> None:
-    process = start(["calibrate", "--virtual"])
-    assert process.stdout is not None
-    assert any("stand still" in line for line in process.stdout)
     children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
     pids = children.stdout.split()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 1, err
-    assert err == ""
-    assert "fewer than 10 strides" in out
+    assert (process.returncode, err) == (1, "")
+    assert "virtual: How the sensor sits cannot be told: fewer than 10 strides" in out
+    assert "\x1b" not in out
     assert len(pids) == 1  # ingestion alone
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_a_time_limit_ends_it_with_reason_and_advice() -> None:
+    ended = frailedge("calibrate", "--virtual", "--within-s", "0.5")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    last = ended.stdout.splitlines()[-2:]
+    assert re.search("cannot be told: (nothing came from the sensor|fewer than 10 strides)", last[0])
+    assert re.search("Switch it on|Stand still", last[1])
