@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.sources.recording import Recording
 from trainer.datasets.dataset import Dataset, Subject
+from trainer.inspection_windows import WindowsLine
 
 MAX_VALUES: Final = 10
 """Values of a trait that are told apart; the rest count together. A trait with more, all numbers, is ranked."""
@@ -99,7 +100,10 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """Everything that was counted. ``labels`` is the order of every list that is by class."""
+    """Everything that was counted. ``labels`` is the order of every list that is by class.
+
+    ``windows`` is empty where none were judged.
+    """
 
     kind: str
     folder: str
@@ -122,10 +126,11 @@ class Inspection(msgspec.Struct, frozen=True):
     without_recording: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
+    windows: tuple[WindowsLine, ...] = ()
 
 
-def inspect_dataset(dataset: Dataset) -> Inspection:
-    """Count everything of a dataset."""
+def inspect_dataset(dataset: Dataset, windows: tuple[WindowsLine, ...] = ()) -> Inspection:
+    """Count everything of a dataset; its judged ``windows`` are counted by `trainer.inspection_windows`."""
     people = tuple(_person_line(subject) for subject in dataset.subjects)
     crossings, spreads = _confounds(dataset, people)
     classes = tuple(_class_line(label, people) for label in dataset.labels)
@@ -134,6 +139,11 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
         "figures of this class will be coarse"
         for line in classes
         if line.n_people < _FEW_PEOPLE
+    ]
+    none_used = [
+        f"{', '.join(line.without)} ({line.label}): not one window that the edge would classify"
+        for line in windows
+        if line.without
     ]
     told = [line for own in (*(c.warnings for c in crossings), *(s.warnings for s in spreads)) for line in own]
     return Inspection(
@@ -156,8 +166,9 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
         spreads=spreads,
         people=people,
         without_recording=dataset.without_recording,
-        warnings=(*few, *told),
+        warnings=(*few, *none_used, *told),
         problems=dataset.problems,
+        windows=windows,
     )
 
 

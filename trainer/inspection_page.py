@@ -20,6 +20,7 @@ from edge.errors import DatasetError
 from edge.sources.recording import Recording
 from trainer.datasets.dataset import Dataset, Subject
 from trainer.inspection import Crossing, Inspection, PersonLine, duration_s
+from trainer.inspection_windows import windows_table
 
 SHOWN_S: Final = 10.0
 _AXES: Final = (("x", "#0072b2"), ("y", "#d55e00"), ("z", "#009e73"))
@@ -205,6 +206,9 @@ def _page(inspection: Inspection, overview: Sequence[str], walks: dict[str, list
         f"<p>Licence of weights made of it: {html.escape(inspection.licence)}. "
         f"Credit: {html.escape(inspection.credit)}</p>"
     )
+    judged = []
+    if inspection.windows:
+        judged = ["<h2>Windows, judged as the edge would</h2>", _table(*windows_table(inspection.windows))]
     parts += [
         "<h2>Warnings</h2>",
         _list(inspection.warnings, "warning"),
@@ -224,6 +228,7 @@ def _page(inspection: Inspection, overview: Sequence[str], walks: dict[str, list
             ("device", "rate, Hz", "people", "recordings", "minutes"),
             ((d.device, d.rate_hz, d.n_people, d.n_walks, f"{d.total_min:.0f}") for d in inspection.devices),
         ),
+        *judged,
         "<h2>What was found in the files, and how</h2>",
         _table(("recordings", "statement"), ((found.n_walks, found.text) for found in inspection.found)),
         "<h2>What could be mistaken for the class</h2>",

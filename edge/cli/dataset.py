@@ -1,7 +1,7 @@
 """`frailedge dataset inspect` and `frailedge dataset fetch`: thin shells around the trainer, imported when they run."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from edge.sources.gstride import Overrides
 
 if TYPE_CHECKING:
     from trainer.inspection import Inspection
+    from trainer.inspection_windows import WindowsLine
 
 app = typer.Typer(help="What a dataset holds, and where to get it.", no_args_is_help=True, rich_markup_mode=None)
 _BAR = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -51,12 +52,16 @@ def inspect_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for a page with a picture of each person, and PNGs.")
     ] = None,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Judge every window as the edge would, about 2 ms each: which it refuses.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """People, classes, devices, rates and units, what is missing, and what could be mistaken for the class."""
     with _needs_the_trainer():
         from trainer.datasets import open_dataset  # noqa: PLC0415 - the edge starts without the trainer
         from trainer.inspection import inspect_dataset  # noqa: PLC0415
+        from trainer.inspection_windows import count_windows  # noqa: PLC0415
 
         if out is not None:
             from trainer.inspection_page import write_page  # noqa: PLC0415
@@ -66,7 +71,11 @@ def inspect_command(
         dataset = open_dataset(
             folder, kind=kind, target=target, overrides=Overrides(rate_hz, units, axes), progress=advance
         )
-    inspection = inspect_dataset(dataset)
+    judged: tuple[WindowsLine, ...] = ()
+    if windows:
+        with _counting(log, "judging") as advance:
+            judged = count_windows(dataset, progress=advance)
+    inspection = inspect_dataset(dataset, judged)
     if json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(inspection), indent=2) + b"\n")
     else:
@@ -203,6 +212,10 @@ def _print(inspection: "Inspection") -> None:
         ("device", "rate, Hz", "people", "recordings", "minutes"),
         [(d.device, d.rate_hz, d.n_people, d.n_walks, f"{d.total_min:.0f}") for d in inspection.devices],
     )
+    if inspection.windows:
+        from trainer.inspection_windows import windows_table  # noqa: PLC0415 - the edge starts without the trainer
+
+        _table(out, *windows_table(inspection.windows))
     for crossing in inspection.crossings:
         v = "" if crossing.cramers_v is None else f" (V {crossing.cramers_v:.2f})"
         rows = [(label, *counts) for label, counts in zip(inspection.labels, crossing.counts, strict=True)]
@@ -232,7 +245,7 @@ def _print(inspection: "Inspection") -> None:
             out.print(f"  {line}", soft_wrap=True)
 
 
-def _table(out: Console, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+def _table(out: Console, header: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
     table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right")

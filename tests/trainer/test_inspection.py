@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ from hypothesis import strategies as st
 from edge.errors import DatasetError
 from edge.sources.recording import Recording
 from edge.sources.register import LABELS, read_register
+from edge.sources.walkers import read_walker, walker_path
+from firmware_bridge.walker import walk
 from tests.shared_data import shared
 from trainer.datasets.dataset import PEOPLE, TWINS, Dataset, Subject, Walk
 from trainer.inspection import cramers_v, group_statements, inspect_dataset, share_between
 from trainer.inspection_page import middle_of, write_page
+from trainer.inspection_windows import count_windows
+from trainer.store import build_store
+from trainer.train_config import SignalConfig
 
 
 def recording(
@@ -209,3 +215,33 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     real = dataset([Subject("A", "robust", (Walk("a", recording(), "CSIC"),))])
     with pytest.raises(DatasetError, match=r"--out .*file: cannot be written"):
         write_page(inspect_dataset(real), real, tmp_path / "file")
+
+
+def test_windows_that_the_edge_would_refuse_are_counted_by_class_and_reason_and_shown(tmp_path: Path) -> None:
+    """Two robust people, one walking and one standing; a frail one of whom too little was recorded."""
+    samples = walk(read_walker(walker_path("robust")), duration_s=30.0, rate_hz=100.0, seed=1)
+    walked = recording(len(samples))
+    walked = replace(walked, samples=samples)
+    stood = replace(recording(700), samples=np.tile(samples[100:101], (700, 1)))
+    people = [
+        Subject(name, label, (Walk(name, own, "A"),))
+        for name, label, own in (("A", "robust", walked), ("B", "robust", stood), ("C", "frail", recording(100)))
+    ]
+    data = dataset(people)
+    seen: list[tuple[str, int, int]] = []
+    lines = count_windows(data, progress=lambda *at: seen.append(at))
+    assert [line.label for line in lines] == list(data.labels)
+    robust, pre_frail, frail = lines
+    store = build_store(replace(data, subjects=(people[0],)), SignalConfig(windows="judged"), for_training=False)
+    assert robust.n_used == len(store) > 0
+    everything = build_store(replace(data, subjects=tuple(people[:2])), SignalConfig(), for_training=False)
+    assert robust.n_windows == len(everything) == robust.n_used + sum(robust.refused.values())
+    assert (robust.without, frail.without, pre_frail.without) == (("B",), ("C",), ())
+    assert (pre_frail.n_windows, frail.n_windows) == (0, 0)
+    assert seen == [("A", 1, 3), ("B", 2, 3), ("C", 3, 3)]
+    found = inspect_dataset(data, lines)
+    assert "B (robust): not one window that the edge would classify" in found.warnings
+    page = write_page(found, data, tmp_path / "page").read_text(encoding="utf-8")
+    assert "Windows, judged as the edge would" in page
+    assert f"<td>{100 * robust.n_used / robust.n_windows:.1f} %</td>" in page
+    assert "judged" not in write_page(inspect_dataset(data), data, tmp_path / "plain").read_text(encoding="utf-8")

@@ -34,12 +34,16 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_inspect_says_that_twins_are_synthetic_lists_problems_and_ends_well(twins: Path, tmp_path: Path) -> None:
     stray = twins / "V999.txt"
     stray.write_text("1 2 3\n", encoding="utf-8")
-    result = frailedge("dataset", "inspect", twins, "--out", tmp_path / "page")
+    result = frailedge("dataset", "inspect", twins, "--windows", "--out", tmp_path / "page")
     stray.unlink()
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("SYNTHETIC DATA, nobody walked here")
     assert "4 people, 4 recordings, 2 minutes of signal; gstride, classes by frailty, gravity included" in result.stdout
     assert "4 x acceleration in m/s^2: |acc| at rest is" in result.stdout
+    judged = result.stdout.partition("windows the edge would")[2].splitlines()[0]
+    assert judged.split()[:3] == ["in", "all", "classify"]
+    assert "refuse: standing" in judged
+    assert "judging: 4 of 4" in result.stderr
     problems = result.stdout.partition("\nproblems:")[2]
     assert "V999 is not in" in problems
     assert "reading: 4 of 4" in result.stderr
