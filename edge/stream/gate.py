@@ -8,6 +8,7 @@ A sample is walking where the foot turned in the second before and will in the s
 from rest to rest was one of level gait. Nothing here knows strides, windows or classes.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,6 +28,9 @@ BEFORE_BLOCKS: Final = 8
 LONG_BLOCKS: Final = 24
 REST_BLOCKS: Final = 4
 """Half a second: over it noise has averaged out, a worn foot has not."""
+
+_BATCH_BLOCKS: Final = 32
+"""So many are looked at together at most; a batch of the signal path holds two."""
 
 MIN_WALKING_SHARE: Final = 0.8
 """A window is walking where at least this share of its samples is: 1.5 s of 1.9 s hold one whole stride of anybody but
@@ -89,17 +93,19 @@ class GaitGate:
             raise ValueError(f"rate_hz must be at least {MIN_RATE_HZ:g}, got {rate_hz:g}")
         self.thresholds = at = GateThresholds() if thresholds is None else thresholds
         self._block = int(rate_hz / BLOCKS_PER_S)
-        self._max_moving = round(at.max_move_s * rate_hz)
-        self._moves = MoveFinder(rate_hz, at.max_move_s)
-        self._partial: Samples = np.empty((0, N_CHANNELS), np.float32)
-        self._n_blocks = 0
+        self._moves = MoveFinder(rate_hz, at.max_move_s, at.min_path_rad, at.max_path_rad)
+        self._batch: Samples = np.empty((_BATCH_BLOCKS * self._block, N_CHANNELS), np.float32)
+        self._n_held = 0  # samples in it
+        self._n_seen = 0  # samples looked at
         self._n_decided = 0
-        # Of the blocks not decided yet, and of those before them that still count: mean rate and samples.
-        self._turning: deque[tuple[float, int]] = deque(maxlen=LONG_BLOCKS + AHEAD_BLOCKS)
+        # Of the blocks not decided yet, and of those before them that still count: sum of the rates, and samples.
+        self._turning: deque[float] = deque(maxlen=LONG_BLOCKS + AHEAD_BLOCKS)
+        self._lengths: deque[int] = deque(maxlen=LONG_BLOCKS + AHEAD_BLOCKS)
         self._gait_like: deque[bool] = deque(maxlen=AHEAD_BLOCKS)
         self._unworn: deque[bool] = deque(maxlen=AHEAD_BLOCKS)
-        self._half: list[NDArray[np.float64]] = []
-        self._halves: deque[NDArray[np.float64]] = deque(maxlen=round(at.not_worn_s * BLOCKS_PER_S / REST_BLOCKS))
+        self._half = np.zeros(N_CHANNELS)
+        self._halves = np.empty((round(at.not_worn_s * BLOCKS_PER_S / REST_BLOCKS), N_CHANNELS))
+        self._n_halves = self._n_in_half = 0
 
     @property
     def lag_samples(self) -> int:
@@ -108,45 +114,60 @@ class GaitGate:
 
     def push(self, samples: Samples) -> NDArray[np.uint8]:
         """The next ``(n, 6)`` samples of the stretch; the `Motion` of each sample decided by them, in order."""
-        held = np.concatenate([self._partial, samples])
-        n_whole = len(held) // self._block
         states: list[NDArray[np.uint8]] = []
-        for block in np.split(held[: n_whole * self._block], n_whole) if n_whole else ():
-            self._add(block)
-            if len(self._gait_like) == AHEAD_BLOCKS:
-                states.append(self._decide())
-        self._partial = held[n_whole * self._block :].copy()
+        taken = 0
+        while taken < len(samples):
+            new = samples[taken : taken + len(self._batch) - self._n_held]
+            self._batch[self._n_held : self._n_held + len(new)] = new
+            self._n_held += len(new)
+            taken += len(new)
+            n_whole = self._n_held // self._block * self._block
+            if n_whole:
+                states.append(self._look_at(self._batch[:n_whole], self._block))
+                self._n_held -= n_whole
+                self._batch[: self._n_held] = self._batch[n_whole : n_whole + self._n_held].copy()
         return np.concatenate(states) if states else np.zeros(0, np.uint8)
 
     def finish(self) -> NDArray[np.uint8]:
         """The stretch ended: the `Motion` of all samples not decided yet, by what there is."""
         if self._n_decided == 0 and len(self._gait_like) < AHEAD_BLOCKS - 1:
-            n_short = sum(n for _, n in self._turning) + len(self._partial)
-            return np.full(n_short, Motion.UNKNOWN, np.uint8)
-        states: list[NDArray[np.uint8]] = []
-        if len(self._partial):
-            self._add(self._partial)
-            if len(self._gait_like) == AHEAD_BLOCKS:
-                states.append(self._decide())
-        while self._gait_like:
-            states.append(self._decide())
+            return np.full(sum(self._lengths) + self._n_held, Motion.UNKNOWN, np.uint8)
+        states = [self._look_at(self._batch[: self._n_held], self._n_held)] if self._n_held else []
+        decided = [self._decide() for _ in range(len(self._gait_like))]
+        states += [np.full(n_samples, state, np.uint8) for state, n_samples in decided]
         return np.concatenate(states) if states else np.zeros(0, np.uint8)
 
-    def _add(self, block: Samples) -> None:
-        at = self.thresholds
-        number, self._n_blocks = self._n_blocks, self._n_blocks + 1
-        rate = np.sqrt((block[:, GYR].astype(np.float64) ** 2).sum(axis=1))
-        self._turning.append((float(rate.mean()), len(block)))
+    def _look_at(self, samples: Samples, n_block: int) -> NDArray[np.uint8]:
+        """The states that are decided by whole blocks of ``n_block`` samples."""
+        values = samples.astype(np.float64)
+        # Written out: the sum of a row must not depend on how many rows there are.
+        rate = np.sqrt(values[:, 3] ** 2 + values[:, 4] ** 2 + values[:, 5] ** 2)
+        self._moves.push(values, rate)
+        turning = rate.reshape(-1, n_block).sum(axis=1).tolist()
+        means = values.reshape(-1, n_block, N_CHANNELS).sum(axis=1) / n_block
+        decided: list[tuple[Motion, int]] = []
+        for block_turning, mean in zip(turning, means, strict=True):
+            self._turning.append(block_turning)
+            self._lengths.append(n_block)
+            self._n_seen += n_block
+            self._add_moves()
+            self._unworn.append(self._is_unworn(mean))
+            if len(self._gait_like) == AHEAD_BLOCKS:
+                decided.append(self._decide())
+        if not decided:
+            return np.zeros(0, np.uint8)
+        return np.repeat(np.array([state for state, _ in decided], np.uint8), [n_samples for _, n_samples in decided])
+
+    def _add_moves(self) -> None:
+        """What the moves that ended in the newest block, and the one under way, say of all that are not decided yet."""
         # A first step is believed until it has landed.
         self._gait_like.append(self._gait_like[-1] if self._gait_like else True)
-        first_open = number - len(self._gait_like) + 1
-        for move in self._moves.push(block):
+        for move in self._moves.moves_until(self._n_seen):
             verdict = self._is_gait(move)
             if verdict is not None:
-                self._judge(verdict, max(move.start // self._block - first_open, 0))
-        if self._moves.moving_samples > self._max_moving or self._moves.moving_path_rad > at.max_path_rad:
+                self._judge(verdict, max((move.start - self._n_decided) // self._block, 0))
+        if self._moves.moving_path_rad(self._n_seen) > self.thresholds.max_path_rad:
             self._judge(False, 0)
-        self._unworn.append(self._is_unworn(block))
 
     def _judge(self, gait_like: bool, first: int) -> None:
         """A move counts from its start on, as far back as nothing was decided, until the next one is known."""
@@ -158,48 +179,48 @@ class GaitGate:
         at = self.thresholds
         if move.path_rad < at.min_path_rad:
             return None
-        if move.stop - move.start > self._max_moving or move.path_rad > at.max_path_rad:
+        if move.path_rad > at.max_path_rad:
             return False
         if move.level_m is None or move.rise_m is None or move.tilt_rad is None:
             return True
         climbed = abs(move.rise_m) > max(at.min_rise_m, at.max_slope * move.level_m)
         return move.level_m >= at.min_level_m and not climbed and move.tilt_rad <= at.max_tilt_rad
 
-    def _is_unworn(self, block: Samples) -> bool:
-        """By the last `not_worn_s`; the answer holds until half a second more is known."""
+    def _is_unworn(self, mean: NDArray[np.float64]) -> bool:
+        """By the means of the blocks of the last `not_worn_s`; the answer holds until half a second more is known."""
         at = self.thresholds
-        self._half.append(block.mean(axis=0, dtype=np.float64))
-        if len(self._half) == REST_BLOCKS:
-            self._halves.append(np.mean(self._half, axis=0))
-            self._half.clear()
-            if len(self._halves) == self._halves.maxlen:
-                spread = np.var(self._halves, axis=0)
+        self._half += mean
+        self._n_in_half += 1
+        if self._n_in_half == REST_BLOCKS:
+            self._halves[self._n_halves % len(self._halves)] = self._half / REST_BLOCKS
+            self._n_halves += 1
+            self._half[:] = self._n_in_half = 0
+            if self._n_halves >= len(self._halves):
+                spread = self._halves.var(axis=0)
                 quiet = spread[GYR].sum() < at.not_worn_gyr_rad_s**2 and spread[ACC].sum() < at.not_worn_acc_m_s2**2
                 return bool(quiet)
         return bool(self._unworn) and self._unworn[-1]
 
-    def _decide(self) -> NDArray[np.uint8]:
-        """The state of the oldest block not decided yet."""
+    def _decide(self) -> tuple[Motion, int]:
+        """The state of the oldest block not decided yet, and its samples."""
         at = self.thresholds
-        n_open = len(self._gait_like)
+        turning, lengths = list(self._turning), list(self._lengths)
+        now = len(turning) - len(self._gait_like)
         gait_like, unworn = self._gait_like.popleft(), self._unworn.popleft()
-        blocks = list(self._turning)
-        now = len(blocks) - n_open
-        after = _mean(blocks[now:])
-        before = _mean(blocks[max(0, now - BEFORE_BLOCKS) : now] or blocks[:1]) + at.turning_floor_rad_s
-        long = _mean(blocks[max(0, now - LONG_BLOCKS) : now] or blocks[:1]) + at.turning_floor_rad_s
-        turning = np.sqrt(max(before, at.long_weight * long) * (after + at.turning_floor_rad_s))
-        if turning > at.min_turning_rad_s:
+
+        def mean_of(blocks: slice) -> float:
+            return sum(turning[blocks]) / sum(lengths[blocks])
+
+        # The first block has none before it, and counts for them.
+        after = mean_of(slice(now, None)) + at.turning_floor_rad_s
+        before = mean_of(slice(max(0, now - BEFORE_BLOCKS), now or 1)) + at.turning_floor_rad_s
+        long = mean_of(slice(max(0, now - LONG_BLOCKS), now or 1)) + at.turning_floor_rad_s
+        if math.sqrt(max(before, at.long_weight * long) * after) > at.min_turning_rad_s:
             state = Motion.WALKING if gait_like else Motion.OTHER
         else:
             state = Motion.NOT_WORN if unworn else Motion.STANDING
-        n_samples = blocks[now][1]
-        self._n_decided += n_samples
-        return np.full(n_samples, state, np.uint8)
-
-
-def _mean(blocks: list[tuple[float, int]]) -> float:
-    return sum(rate * n for rate, n in blocks) / sum(n for _, n in blocks)
+        self._n_decided += lengths[now]
+        return state, lengths[now]
 
 
 def gate_all(samples: Samples, rate_hz: float, thresholds: GateThresholds | None = None) -> NDArray[np.uint8]:

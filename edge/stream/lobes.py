@@ -55,27 +55,30 @@ class LobeFinder:
         """The next ``(n,)`` values; the lobes that are settled by now. Cut into other blocks, angles differ in bits."""
         found: list[Lobe] = []
         still = max(STILL_RAD_S, STILL_SHARE * self._peak)  # of the blocks before: nothing looks ahead
-        self._peak = max(
-            self._peak * 0.5 ** (len(rate_rad_s) / self._rate_hz / _PEAK_HALF_LIFE_S), float(np.abs(rate_rad_s).max())
-        )
-        side = (rate_rad_s > still).astype(np.int8) - (rate_rad_s < -still).astype(np.int8)
-        turned = np.concatenate(([0.0], np.cumsum(rate_rad_s))) / self._rate_hz
-        begin = 0
-        for k in np.flatnonzero(np.diff(side, prepend=self._sign)).tolist():
-            before = float(rate_rad_s[k - 1]) if k else self._last
-            now = float(rate_rad_s[k])
-            if self._sign:
-                self._angle += float(turned[k] - turned[begin])
-                self._close(self._crossing(k, before, now, self._sign * still), found)
-            self._sign = int(side[k])
-            if self._sign:
-                self._start = self._crossing(k, before, now, self._sign * still)
-                self._angle = 0.0
-            begin = k
+        # Plain numbers from here on: a block is short, and a call of numpy costs as much as ten of them.
+        rates = rate_rad_s.tolist()
+        faded = self._peak * 0.5 ** (len(rates) / self._rate_hz / _PEAK_HALF_LIFE_S)
+        self._peak = max(faded, *map(abs, rates))
+        turned = 0.0  # since the block began
+        begin = 0.0
+        before = self._last
+        for k, now in enumerate(rates):
+            side = (now > still) - (now < -still)
+            if side != self._sign:
+                if self._sign:
+                    self._angle += (turned - begin) / self._rate_hz
+                    self._close(self._crossing(k, before, now, self._sign * still), found)
+                self._sign = side
+                if side:
+                    self._start = self._crossing(k, before, now, side * still)
+                    self._angle = 0.0
+                begin = turned
+            turned += now
+            before = now
         if self._sign:
-            self._angle += float(turned[-1] - turned[begin])
-        self._last = float(rate_rad_s[-1])
-        self._n += len(rate_rad_s)
+            self._angle += (turned - begin) / self._rate_hz
+        self._last = before
+        self._n += len(rates)
         waiting = self._waiting
         if waiting is not None and self._n - waiting.stop > self._merge_samples:
             reaches = self._sign == waiting.sign and self._start - waiting.stop <= self._merge_samples

@@ -7,6 +7,7 @@ between vectors, never with a single axis, so a sensor turned by any rotation ge
 changed here, and nothing depends on how the stream was cut.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.stream.zero_velocity import attitudes
 from firmware_bridge.channels import ACC, GYR, N_CHANNELS, STANDARD_GRAVITY_M_S2, Samples
 
 Array = NDArray[np.float64]
@@ -245,30 +247,13 @@ def _measure(values: Array, n_stance: int, rate_hz: float, move_samples: tuple[i
         return None
     acc = values[:, ACC]
     up = np.stack([acc[:n_stance].mean(axis=0), acc[-n_stance:].mean(axis=0)])
-    attitude = _attitudes(0.5 * (rate[1:] + rate[:-1]) / rate_hz)
+    attitude = attitudes(0.5 * (rate[1:] + rate[:-1]) / rate_hz)
     # Both stances rest: the speed left at the end is drift, taken to have grown evenly.
     force = np.einsum("nij,nj->ni", attitude, acc) - up[0]
     speed = np.cumsum(0.5 * (force[1:] + force[:-1]), axis=0) / rate_hz
     speed -= speed[-1] * (np.arange(1, len(speed) + 1) / len(speed))[:, None]
     way = speed.sum(axis=0) / rate_hz
     return _Stride(up, np.stack([way, way @ attitude[-1]]), np.einsum("ni,nj->ij", rate, rate))
-
-
-def _attitudes(turn: Array) -> Array:
-    """Rotations ``(n + 1, 3, 3)`` since the start, by ``(n, 3)`` small turns in radians, one after the other."""
-    angle = np.sqrt((turn**2).sum(axis=1))
-    axis = turn / np.where(angle > 0, angle, 1.0)[:, None]
-    cross = np.zeros((len(turn), 3, 3))
-    cross[:, [2, 0, 1], [1, 2, 0]] = axis
-    cross[:, [1, 2, 0], [2, 0, 1]] = -axis
-    sin, rest = np.sin(angle)[:, None, None], (1 - np.cos(angle))[:, None, None]
-    total: Array = np.concatenate([np.eye(3)[None], np.eye(3) + sin * cross + rest * (cross @ cross)])
-    # Products of 1, 2, 4, ... neighbours: log2(n) steps in place of n.
-    reach = 1
-    while reach < len(total):
-        total = np.concatenate([total[:reach], total[:-reach] @ total[reach:]])
-        reach *= 2
-    return total
 
 
 def _solve(strides: Sequence[_Stride]) -> MountingResult:
@@ -315,10 +300,10 @@ def _main_direction(vectors: Array, scale_rad: float) -> tuple[Array, float]:
     units = vectors / np.where(lengths > 0, lengths, 1.0)
     main = units.sum(axis=0)
     for _ in range(10):
-        main /= max(float(np.linalg.norm(main)), 1e-12)
-        apart = np.linalg.norm(units - main, axis=1)
-        main = (units / (1 + (apart / scale_rad) ** 2)[:, None]).sum(axis=0)
-    main /= max(float(np.linalg.norm(main)), 1e-12)
+        main /= max(math.sqrt(float(main @ main)), 1e-12)
+        squared = 2.0 - 2.0 * (units @ main)  # of the distance between their ends
+        main = (1.0 / (1.0 + squared / scale_rad**2)) @ units
+    main /= max(math.sqrt(float(main @ main)), 1e-12)
     return main, float(np.median(np.arccos(np.clip(units @ main, -1.0, 1.0))))
 
 

@@ -5,13 +5,16 @@ gravity, the move is integrated with the speed known to be zero at both ends; wh
 from forward, and the displacement is None. Nothing here says what a move means.
 """
 
+import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.channels import ACC, GYR, N_CHANNELS, STANDARD_GRAVITY_M_S2, Samples
+from edge.stream.zero_velocity import Floats, attitudes, displacement_m
+from firmware_bridge.channels import ACC, GYR, N_CHANNELS, STANDARD_GRAVITY_M_S2
 
 REST_S: Final = 0.12
 REST_RATE_RAD_S: Final = 0.9
@@ -26,6 +29,10 @@ GRAVITY_TOLERANCE: Final = 0.12
 NO_GRAVITY_M_S2: Final = 0.4 * STANDARD_GRAVITY_M_S2
 """A rest with less has had gravity removed. What was removed does not turn with the foot, so some comes back."""
 
+_SQUARE: Final = N_CHANNELS
+_RATE: Final = N_CHANNELS + 1
+"""Held beside the channels: the acceleration's square, the angular rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -33,7 +40,8 @@ class Move:
 
     ``path_rad`` is the angle turned, to and fro alike. ``level_m`` and ``rise_m`` are the displacement, ``tilt_rad``
     the angle between gravity before and after, as the sensor feels it; all None where gravity is not in the signal.
-    Of a move longer than the finder's ``longest_s`` none of them is known, and ``path_rad`` is infinite.
+    Of a move longer than the finder's ``longest_s`` none of them is known, and ``path_rad`` is infinite; of one that
+    turns less than its ``least_path_rad`` or more than its ``most_path_rad``, ``path_rad`` alone.
     """
 
     start: int
@@ -45,119 +53,132 @@ class Move:
 
 
 class MoveFinder:
-    """The moves of one stretch. Samples enter in any pieces; what leaves depends on the pieces only in when."""
+    """The moves of one stretch. Samples enter in any pieces; what leaves depends on none of them.
 
-    def __init__(self, rate_hz: float, longest_s: float) -> None:
-        """A move longer than ``longest_s`` is told without what happened in it: so much is held."""
+    `push` takes samples in, `moves_until` and `moving_path_rad` tell what was known when a sample came: many can enter
+    at once, which costs as few, and yet be looked at one after the other.
+    """
+
+    def __init__(
+        self, rate_hz: float, longest_s: float, least_path_rad: float = 0.0, most_path_rad: float = math.inf
+    ) -> None:
+        """Of a move longer than ``longest_s`` nothing that happened in it is known: so much is held."""
         self._rate_hz = rate_hz
         self._rest = round(REST_S * rate_hz)
         self._longest = round(longest_s * rate_hz)
-        self._held: Samples = np.empty((0, N_CHANNELS), np.float32)
+        self._path_rad = (least_path_rad, most_path_rad)
+        # A move, the rests at both its ends, and as much again, so that what is held seldom has to be moved.
+        self._held = np.empty((2 * (self._longest + 2 * self._rest), N_CHANNELS + 2))
         self._held_from = 0
+        self._n = 0
+        self._ends: deque[int] = deque()  # of rests not looked at yet
         self._last_rest: int | None = None
         self._gravity: bool | None = None  # in the signal or not: the stretch's first sure rest settles it
 
-    @property
-    def moving_samples(self) -> int:
-        """How many samples ago the foot was last at rest; since the stretch began where it never was."""
-        return self._held_from + len(self._held) - 1 - (-1 if self._last_rest is None else self._last_rest)
+    def push(self, samples: Floats, rate_rad_s: Floats) -> None:
+        """The next ``(n, 6)`` samples with the length of their angular rate ``(n,)``; those before were looked at."""
+        self._make_room(len(samples))
+        known = max(self._n - self._rest + 1, 0)
+        new = self._held[self._n - self._held_from : self._n - self._held_from + len(samples)]
+        new[:, :N_CHANNELS] = samples
+        # Written out: the sum of a row must not depend on how many rows there are.
+        new[:, _SQUARE] = samples[:, 0] ** 2 + samples[:, 1] ** 2 + samples[:, 2] ** 2
+        new[:, _RATE] = rate_rad_s
+        self._n += len(samples)
+        if self._n - known >= self._rest:
+            calm = self._is_rest(self._held[known - self._held_from : self._n - self._held_from])
+            self._ends.extend((known + self._rest - 1 + calm.nonzero()[0]).tolist())
 
-    @property
-    def moving_path_rad(self) -> float:
-        """How far the foot has turned, to and fro alike, since it was last at rest."""
-        since = max(0, len(self._held) - self.moving_samples)
-        return float(np.linalg.norm(self._held[since:, GYR], axis=1).sum()) / self._rate_hz
-
-    def push(self, samples: Samples) -> list[Move]:
-        """The next ``(n, 6)`` samples; the moves that ended in them."""
-        known = max(0, len(self._held) - self._rest + 1)
-        self._held = np.concatenate([self._held, samples])
-        calm = self._held_from + self._rest - 1 + known + np.flatnonzero(self._is_rest(known))
+    def moves_until(self, stop: int) -> list[Move]:
+        """The moves that ended before the sample ``stop`` came, and after those that were given before."""
         moves: list[Move] = []
-        for end in calm.tolist():
+        while self._ends and self._ends[0] < stop:
+            end = self._ends.popleft()
             if self._last_rest is not None and end - self._last_rest > 1:
                 moves.append(self._move(self._last_rest, end))
             self._last_rest = end
-        # What a move that ends later, and the rests at both its ends, can still need.
-        keep = max(0, len(self._held) - self._longest - self._rest)
-        self._held = self._held[keep:]
-        self._held_from += keep
         return moves
 
-    def _is_rest(self, known: int) -> NDArray[np.bool_]:
-        """Whether each full rest's length of the held samples from ``known`` on is calm."""
-        fresh = self._held[known:].astype(np.float64)
-        if len(fresh) < self._rest:
-            return np.zeros(0, np.bool_)
-        rate = np.sqrt((fresh[:, GYR] ** 2).sum(axis=1))
-        spans = np.lib.stride_tricks.sliding_window_view(np.column_stack([fresh[:, ACC], rate]), self._rest, axis=0)
-        mean = spans.mean(axis=2)
-        spread = ((spans[:, :3] - mean[:, :3, None]) ** 2).sum(axis=(1, 2)) / self._rest
-        force, rate = np.sqrt((mean[:, :3] ** 2).sum(axis=1)), mean[:, 3]
+    def moving_path_rad(self, stop: int) -> float:
+        """How far, to and fro alike, the foot has turned from its last rest on, before the sample ``stop`` came.
+
+        From the stretch's start on where it never was at rest; infinite where that is longer ago than ``longest_s``.
+        """
+        first = 0 if self._last_rest is None else self._last_rest + 1
+        if stop - first > self._longest:
+            return math.inf
+        return float(self._held[first - self._held_from : stop - self._held_from, _RATE].sum()) / self._rate_hz
+
+    def _make_room(self, n_new: int) -> None:
+        """Drop what no move that ends later, nor the rests at its ends, can need."""
+        n_held = self._n - self._held_from
+        if n_held + n_new <= len(self._held):
+            return
+        kept = min(n_held, self._longest + self._rest)
+        old = self._held
+        if kept + n_new > len(old):
+            self._held = np.empty((kept + n_new, old.shape[1]))
+        self._held[:kept] = old[n_held - kept : n_held].copy()
+        self._held_from = self._n - kept
+
+    def _is_rest(self, held: Floats) -> NDArray[np.bool_]:
+        """Whether each full rest's length of what is held is calm."""
+        mean = _running_sums(held, self._rest) / self._rest
+        square = mean[:, 0] ** 2 + mean[:, 1] ** 2 + mean[:, 2] ** 2
+        spread, force, rate = mean[:, _SQUARE] - square, np.sqrt(square), mean[:, _RATE]
         still = (rate < REST_RATE_RAD_S) & (spread < REST_ACC_M_S2**2)
-        heavy = np.abs(force / STANDARD_GRAVITY_M_S2 - 1) < GRAVITY_TOLERANCE
-        light = force < NO_GRAVITY_M_S2
         if self._gravity is None:
             # Who turns a crank is for a moment as light as one whose gravity was removed, and nearly as calm.
-            sure = light & (rate < SURE_SHARE * REST_RATE_RAD_S) & (spread < (SURE_SHARE * REST_ACC_M_S2) ** 2)
-            settled = np.flatnonzero(still & (heavy | sure))
+            sure = _is_light(force) & (rate < SURE_SHARE * REST_RATE_RAD_S)
+            sure &= spread < (SURE_SHARE * REST_ACC_M_S2) ** 2
+            settled = (still & (_is_heavy(force) | sure)).nonzero()[0]
             if not len(settled):
                 return np.zeros(len(still), np.bool_)
-            self._gravity = bool(heavy[settled[0]])
+            self._gravity = bool(_is_heavy(force[settled[0]]))
             still[: settled[0]] = False
-        calm: NDArray[np.bool_] = still & (heavy if self._gravity else light)
+        calm: NDArray[np.bool_] = still & (_is_heavy(force) if self._gravity else _is_light(force))
         return calm
 
     def _move(self, before: int, after: int) -> Move:
         """Between the rests that end with the samples ``before`` and ``after``."""
+        span = before - self._rest // 2, after - self._rest // 2
         if after - before > self._longest:
-            return Move(before - self._rest // 2, after - self._rest // 2, np.inf)
-        first, last = before - self._held_from, after - self._held_from
-        start, stop = max(0, first - self._rest // 2), last - self._rest // 2
-        samples = self._held[start : stop + 1].astype(np.float64)
-        path_rad = float(np.linalg.norm(samples[:, GYR], axis=1).sum()) / self._rate_hz
-        up, up_after = (
-            self._held[max(0, end + 1 - self._rest) : end + 1, ACC].mean(axis=0, dtype=np.float64)
-            for end in (first, last)
-        )
-        span = self._held_from + start, self._held_from + stop
-        if not self._gravity:
+            return Move(*span, math.inf)
+        start, stop = (end - self._held_from for end in span)
+        samples = self._held[start : stop + 1]
+        path_rad = float(samples[:, _RATE].sum()) / self._rate_hz
+        least_rad, most_rad = self._path_rad
+        if not self._gravity or not least_rad <= path_rad <= most_rad:
             return Move(*span, path_rad)
-        cosine = float(up @ up_after) / float(np.linalg.norm(up) * np.linalg.norm(up_after))
-        level_m, rise_m = _displacement(samples, up, up_after, self._rate_hz)
-        return Move(*span, path_rad, level_m, rise_m, float(np.arccos(np.clip(cosine, -1.0, 1.0))))
+        up, up_after = (
+            self._held[end + 1 - self._rest - self._held_from : end + 1 - self._held_from, ACC].mean(axis=0)
+            for end in (before, after)
+        )
+        cosine = float(up @ up_after) / math.sqrt(float(up @ up) * float(up_after @ up_after))
+        between = 0.5 * (samples[:-1] + samples[1:])
+        turned = attitudes(between[:, GYR] / self._rate_hz)[1:]
+        level_m, rise_m = displacement_m(between[:, ACC], turned, up, up_after, self._rate_hz)
+        return Move(*span, path_rad, level_m, rise_m, math.acos(min(max(cosine, -1.0), 1.0)))
 
 
-def _displacement(
-    samples: NDArray[np.float64], up: NDArray[np.float64], up_after: NDArray[np.float64], rate_hz: float
-) -> tuple[float, float]:
-    """Level distance and rise in m; what speed and tilt are left at the end grew evenly on the way."""
-    force = 0.5 * (samples[:-1, ACC] + samples[1:, ACC])
-    turns = _rotations(0.5 * (samples[:-1, GYR] + samples[1:, GYR]) / rate_hz)
-    # Each becomes the product of all turns so far, by products of 2, 4, 8 ... turns.
-    reach = 1
-    while reach < len(turns):
-        turns[reach:] = turns[:-reach] @ turns[reach:]
+def _is_heavy(force: Floats) -> NDArray[np.bool_]:
+    heavy: NDArray[np.bool_] = np.abs(force / STANDARD_GRAVITY_M_S2 - 1) < GRAVITY_TOLERANCE
+    return heavy
+
+
+def _is_light(force: Floats) -> NDArray[np.bool_]:
+    light: NDArray[np.bool_] = force < NO_GRAVITY_M_S2
+    return light
+
+
+def _running_sums(values: Floats, width: int) -> Floats:
+    """Of ``(n, k)`` values, row i the sum of the ``width`` rows from i on, added in an order that only that fixes."""
+    n = len(values) - width + 1
+    sums, offset, reach = np.zeros((n, values.shape[1])), 0, 1
+    while reach <= width:
+        if width & reach:
+            sums += values[offset : offset + n]
+            offset += reach
+        values = values[:-reach] + values[reach:]
         reach *= 2
-    share = np.linspace(0.0, 1.0, len(force))[:, None]
-    acc = np.einsum("nij,nj->ni", turns, force)
-    landed = turns[-1] @ up_after
-    error = np.cross(landed, up) / (np.linalg.norm(landed) * np.linalg.norm(up))
-    acc += share * np.cross(error, acc)
-    upward = up / np.linalg.norm(up)
-    strength = np.linalg.norm(up) + share * (np.linalg.norm(up_after) - np.linalg.norm(up))
-    speed = np.cumsum(acc - strength * upward, axis=0) / rate_hz
-    speed -= share * speed[-1]
-    way = speed.sum(axis=0) / rate_hz
-    rise_m = float(way @ upward)
-    return float(np.linalg.norm(way - rise_m * upward)), rise_m
-
-
-def _rotations(turn_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation matrices ``(n, 3, 3)`` of turns ``(n, 3)`` in rad."""
-    angle = np.maximum(np.linalg.norm(turn_rad, axis=1), 1e-12)
-    cross = np.zeros((len(turn_rad), 3, 3))
-    cross[:, [2, 0, 1], [1, 2, 0]] = turn_rad
-    cross[:, [1, 2, 0], [2, 0, 1]] = -turn_rad
-    sin, rest = (np.sin(angle) / angle)[:, None, None], ((1 - np.cos(angle)) / angle**2)[:, None, None]
-    return np.asarray(np.eye(3) + sin * cross + rest * (cross @ cross), dtype=np.float64)
+    return sums

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.channels import ACC, GYR, N_CHANNELS, STANDARD_GRAVITY_M_S2, Samples
+from firmware_bridge.channels import N_CHANNELS, STANDARD_GRAVITY_M_S2, Samples
 
 _HISTORY_S: Final = 10.0
 """A window reaches back by its length, the resampler's look-ahead and a bridged gap: 2.1 s for the default bundle."""
@@ -148,7 +148,7 @@ class InputQuality:
         if end <= first:
             return
         samples = self._samples[first:end]
-        follows = np.diff(self._times[first - 1 : end]) < _MAX_STEP_PERIODS * self._period_ns
+        follows = self._times[first:end] - self._times[first - 1 : end - 1] < _MAX_STEP_PERIODS * self._period_ns
         same = (samples == self._samples[first - 1 : end - 1]) & follows[:, None]
         # Written out: the sum of a row must not depend on how many rows there are.
         rate_squared = samples[:, 3] ** 2 + samples[:, 4] ** 2 + samples[:, 5] ** 2
@@ -172,7 +172,8 @@ class InputQuality:
 
     def _is_rate_off(self, first: int, end: int) -> bool:
         """By the mean step in device time, steps over missing samples left out; where they are most, it is off."""
-        steps = np.diff(self._times[first:end]) / self._period_ns
+        times = self._times[first:end]
+        steps = (times[1:] - times[:-1]) / self._period_ns
         if not len(steps):
             return False
         regular = steps[(steps > 0.5) & (steps < _MAX_STEP_PERIODS)]
@@ -181,21 +182,28 @@ class InputQuality:
         return bool(abs(1.0 / regular.mean() - 1) > self._thresholds.rate_error)
 
     def _is_flat(self, first: int, end: int) -> bool:
-        same = self._same[first:end]
         # The window's first sample equals one outside it: that step is not the window's own.
-        own = same[1:]
+        own = self._same[first + 1 : end]
+        if np.count_nonzero(own) < self._n_flat_steps:
+            return False  # spares counting runs where hardly any step is flat
         number = np.arange(1, len(own) + 1)[:, None]
         run = number - np.maximum.accumulate(np.where(own, 0, number), axis=0)
         return bool(run.max(initial=0) >= self._n_flat_steps)
 
     def _is_out_of_range(self, grid_samples: Samples) -> bool:
         beyond = np.abs(grid_samples - self._mean) > self._thresholds.range_deviations * self._deviation
-        return bool(np.count_nonzero(beyond.any(axis=1)) > self._thresholds.out_of_range_share * len(grid_samples))
+        allowed = self._thresholds.out_of_range_share * len(grid_samples)
+        # Values are counted faster than samples, and are no fewer.
+        return bool(np.count_nonzero(beyond) > allowed and np.count_nonzero(beyond.any(axis=1)) > allowed)
 
     def _is_gravity_off(self, grid_samples: Samples) -> bool:
         limits = self._thresholds
-        calm = (grid_samples[:, GYR] ** 2).sum(axis=1) < limits.calm_rad_s**2
-        if np.count_nonzero(calm) < limits.min_calm_samples:
+        squared = (grid_samples**2).T
+        calm = squared[3] + squared[4] + squared[5] < limits.calm_rad_s**2
+        force_squared = np.sort((squared[0] + squared[1] + squared[2])[calm])
+        n_calm = len(force_squared)
+        if n_calm < limits.min_calm_samples:
             return False
-        in_g = float(np.median(np.sqrt((grid_samples[calm, ACC] ** 2).sum(axis=1)))) / STANDARD_GRAVITY_M_S2
+        middle = np.sqrt(force_squared[(n_calm - 1) // 2 : n_calm // 2 + 1])  # one, or two whose mean is the median
+        in_g = float(middle.mean()) / STANDARD_GRAVITY_M_S2
         return in_g > limits.gravity_left if self._gravity == "removed" else abs(in_g - 1) > limits.gravity_error

@@ -97,6 +97,11 @@ class Screen:
         """How the sensor sits, as far as is known."""
         return self._watch.current
 
+    @property
+    def mounting_strides(self) -> int:
+        """How many strides there are to tell it by."""
+        return self._watch.n_strides
+
     def restart(self) -> None:
         """The sensor began anew; it may sit as before."""
         self._quality.restart()
@@ -209,9 +214,6 @@ class Screen:
 
 def _turned(samples: Samples, rotation: NDArray[np.float32]) -> Samples:
     # Written out: the last bit of a matrix product may change with the number of rows.
-    turned = np.empty_like(samples)
-    for first in (0, 3):
-        x, y, z = (samples[:, first + axis] for axis in range(3))
-        for axis, (to_x, to_y, to_z) in enumerate(rotation):
-            turned[:, first + axis] = x * to_x + y * to_y + z * to_z
-    return turned
+    vectors = samples.reshape(-1, 2, 3)
+    turned = vectors[..., :1] * rotation[:, 0] + vectors[..., 1:2] * rotation[:, 1] + vectors[..., 2:] * rotation[:, 2]
+    return np.asarray(turned.reshape(samples.shape))

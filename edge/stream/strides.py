@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.stream.lobes import Lobe, LobeFinder
-from edge.stream.swings import SwingSelector
+from edge.stream.swings import SwingSelector, quantile
 from edge.stream.zero_velocity import distance_m, find_flat
 from firmware_bridge.channels import CHANNELS, N_CHANNELS, Samples
 
@@ -72,7 +72,9 @@ class StrideDetector:
         self._block = round(_BLOCK_S * rate_hz)
         self._half = max(round(_SMOOTHING_S * rate_hz / 2), 1)
         taps = np.hanning(2 * self._half + 3)[1:-1]
-        self._taps: list[float] = (taps / taps.sum()).tolist()
+        self._taps = (taps / taps.sum())[:, None]
+        # For each tap and sample of a block, or of what is left at a stretch's end: the place of the rate it weighs.
+        self._weighed = np.arange(len(taps))[:, None] + np.arange(self._block + self._half)
         self._kept = np.empty((round(_KEPT_S * rate_hz), N_CHANNELS), dtype=np.float32)
         self._selector = SwingSelector(rate_hz)
         self._times_s: deque[float] = deque(maxlen=_RECENT_STRIDES)
@@ -129,15 +131,12 @@ class StrideDetector:
 
     def _search(self, n: int) -> None:
         """Smooth the next ``n`` rates and take their lobes; beyond the ends of the stretch the rate stays as it is."""
-        places = np.arange(self._n_done - self._half, self._n_done + n + self._half)
-        inside = np.clip(places, 0, self._first_kept + self._n_kept - 1) - self._first_kept
-        rate = self._kept[inside, _ML_RATE].astype(np.float64)
-        smooth = np.zeros(n)
-        # Tap after tap: the order of the additions must not depend on the cut.
-        for k, tap in enumerate(self._taps):
-            smooth += tap * rate[k : k + n]
+        start, stop = self._n_done - self._half - self._first_kept, self._n_done + n + self._half - self._first_kept
+        rate = self._kept[max(start, 0) : min(stop, self._n_kept), _ML_RATE].astype(np.float64)
+        if len(rate) < stop - start:
+            rate = np.pad(rate, (max(-start, 0), max(stop - self._n_kept, 0)), mode="edge")
         self._n_done += n
-        self._take(self._lobes.push(smooth))
+        self._take(self._lobes.push((self._taps * rate[self._weighed[:, :n]]).sum(axis=0)))
 
     def _take(self, lobes: list[Lobe]) -> None:
         for lobe in lobes:
@@ -159,7 +158,7 @@ class StrideDetector:
 
     def _is_usual(self, time_s: float) -> bool:
         """Whether it may be one stride; it counts for the next in any case, so a new pace is soon the usual one."""
-        usual = len(self._times_s) < _FEWEST_TO_JUDGE or time_s <= _LONGEST_OF_MEDIAN * float(np.median(self._times_s))
+        usual = len(self._times_s) < _FEWEST_TO_JUDGE or time_s <= _LONGEST_OF_MEDIAN * quantile(self._times_s, 0.5)
         self._times_s.append(time_s)
         return usual
 

@@ -7,18 +7,17 @@ walks push is the sharper.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
-
-import numpy as np
 
 from edge.stream.lobes import Lobe
 
 _LEAST_ANGLE_RAD: Final = 0.06
 """3 degrees; the smallest swings of the real trials, of people who shuffle, turn the foot by 6 to 10."""
 _SWING_SHARE: Final = 0.12
-"""Of a large lobe of late (the upper quartile): a step in a turn may have no more, and a missed swing makes one stride
-of two. With 0.35 a tenth of the real strides is missed."""
-_UPPER_QUARTILE: Final = 75
+"""Of a large lobe of late (`_LARGE`: the upper quartile): a step in a turn may have no more, and a missed swing makes
+one stride of two. With 0.35 a tenth of the real strides is missed."""
+_LARGE: Final = 0.75
 _RECENT_LOBES: Final = 9
 _PAUSE_S: Final = 0.15
 _SIZE_WEIGHT: Final = 0.5
@@ -71,7 +70,7 @@ class SwingSelector:
     def settle(self) -> list[Lobe]:
         """Take the sign that is likelier by now; the swings among the lobes that waited."""
         if not self.sign:
-            self.sign = int(np.sign(self.clarity))
+            self.sign = (self.clarity > 0) - (self.clarity < 0)
             self._angles.extend(lobe.angle_rad for lobe in self._held if lobe.sign == self.sign)
         held, self._held = self._held, []
         return [lobe for lobe in held if self._is_swing(lobe)]
@@ -97,4 +96,12 @@ class SwingSelector:
         if lobe.sign != self.sign:
             return False
         self._angles.append(lobe.angle_rad)
-        return lobe.angle_rad >= _SWING_SHARE * float(np.percentile(self._angles, _UPPER_QUARTILE))
+        return lobe.angle_rad >= _SWING_SHARE * quantile(self._angles, _LARGE)
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """The value that ``share`` of the values, of which there is one at least, stay below: interpolated."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    return ordered[below] + (place - below) * (ordered[min(below + 1, len(ordered) - 1)] - ordered[below])

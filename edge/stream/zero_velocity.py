@@ -4,6 +4,7 @@ Samples with gravity go in, in the sensor's own axes; a distance leaves, or None
 flat the accelerometer feels gravity alone: it says where up is, and what speed the integral then has is its error.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -36,41 +37,56 @@ def find_flat(samples: Floats, rate_hz: float) -> int | None:
 
 
 def distance_m(samples: Floats, rate_hz: float) -> float:
-    """Level distance between the first and the last of ``(n, 6)`` samples, both in the middle of a foot flat.
-
-    The last tilt and the last speed should be those of a foot at rest; what they are besides grew evenly.
-    """
+    """Level distance between the first and the last of ``(n, 6)`` samples, both in the middle of a foot flat."""
     half = max(round(FLAT_S * rate_hz), 3) // 2
     up, up_after = samples[: half + 1, ACC].mean(axis=0), samples[-half - 1 :, ACC].mean(axis=0)
-    turns = _rotations(0.5 * (samples[:-1, GYR] + samples[1:, GYR]) / rate_hz)
-    # Products of all turns so far, each from the first sample's axes: of 2, then 4, then 8 turns at a time.
-    reach = 1
-    while reach < len(turns):
-        turns[reach:] = turns[:-reach] @ turns[reach:]
-        reach *= 2
-    share = np.linspace(0.0, 1.0, len(samples))[:, None]
-    acc = samples[:, ACC].copy()
-    acc[1:] = np.einsum("nij,nj->ni", turns, acc[1:])
-    tilted = turns[-1] @ up_after
+    turned = attitudes(0.5 * (samples[:-1, GYR] + samples[1:, GYR]) / rate_hz)
+    return displacement_m(samples[:, ACC], turned, up, up_after, rate_hz)[0]
+
+
+def displacement_m(force: Floats, turned: Floats, up: Floats, up_after: Floats, rate_hz: float) -> tuple[float, float]:
+    """Level distance and rise, by forces ``(n, 3)`` felt in the attitudes ``turned`` ``(n, 3, 3)``, from rest to rest.
+
+    ``up`` and ``up_after`` ``(3,)`` are the force felt in these rests, which is gravity. The last tilt and the last
+    speed should be those of a foot at rest; what they are besides grew evenly.
+    """
+    share = (np.arange(len(force)) / (len(force) - 1))[:, None]
+    acc = np.einsum("nij,nj->ni", turned, force)
+    landed = turned[-1] @ up_after
+    length, length_after = math.sqrt(float(up @ up)), math.sqrt(float(up_after @ up_after))
     # The turn that takes gravity from where the gyro left it to where it was; small, so it adds up.
-    error = np.cross(tilted, up) / (np.linalg.norm(tilted) * np.linalg.norm(up))
-    acc += share * np.cross(error, acc)
+    error = _cross(landed, up) / (length_after * length)
+    acc += share * _cross(error, acc)
     # Gravity as this sensor felt it at either end, so that its scale and bias do not matter.
-    strength = np.linalg.norm(up) + share * (np.linalg.norm(up_after) - np.linalg.norm(up))
-    upward = up / np.linalg.norm(up)
-    gained = acc - strength * upward
-    speed = np.zeros_like(gained)
-    np.cumsum(0.5 / rate_hz * (gained[:-1] + gained[1:]), axis=0, out=speed[1:])
+    upward = up / length
+    acc -= (length + share * (length_after - length)) * upward
+    speed = np.cumsum(acc, axis=0) / rate_hz
     speed -= share * speed[-1]
     way = speed.sum(axis=0) / rate_hz
-    return float(np.linalg.norm(way - upward * (way @ upward)))
+    rise_m = float(way @ upward)
+    level = way - rise_m * upward
+    return math.sqrt(float(level @ level)), rise_m
 
 
-def _rotations(turn_rad: Floats) -> Floats:
-    """Rotation matrices ``(n, 3, 3)`` of turns ``(n, 3)`` in rad."""
-    angle = np.maximum(np.linalg.norm(turn_rad, axis=1), 1e-12)
+def attitudes(turn_rad: Floats) -> Floats:
+    """Rotations ``(n + 1, 3, 3)`` since the start, by ``(n, 3)`` turns in rad, each about axes turned by then."""
+    angle = np.maximum(np.sqrt((turn_rad**2).sum(axis=1)), 1e-12)
     cross = np.zeros((len(turn_rad), 3, 3))
     cross[:, [2, 0, 1], [1, 2, 0]] = turn_rad
     cross[:, [1, 2, 0], [2, 0, 1]] = -turn_rad
     sin, rest = (np.sin(angle) / angle)[:, None, None], ((1 - np.cos(angle)) / angle**2)[:, None, None]
-    return np.asarray(np.eye(3) + sin * cross + rest * (cross @ cross), dtype=np.float64)
+    since = np.empty((len(turn_rad) + 1, 3, 3))
+    since[0] = np.eye(3)
+    turns = np.add(since[0], sin * cross + rest * (cross @ cross), out=since[1:])
+    # Products of all turns so far: of 2, then 4, then 8 turns at a time.
+    reach = 1
+    while reach < len(turns):
+        turns[reach:] = turns[:-reach] @ turns[reach:]
+        reach *= 2
+    return since
+
+
+def _cross(one: Floats, other: Floats) -> Floats:
+    """Of ``(3,)`` and ``(..., 3)`` vectors; numpy's own spends most of its time on what they might be."""
+    before, after = [2, 0, 1], [1, 2, 0]
+    return np.asarray(one[after] * other[..., before] - one[before] * other[..., after])
