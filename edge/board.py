@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.messages import Decision, Figure, Gait, Gap, Health, Message, Prediction, Signal
+from edge.stream.mounting import MIN_STRIDES, TOO_FEW_STRIDES
 
 STALE_AFTER_S: Final = 2.0
 RESEARCH_ONLY: Final = "Research use only. No medical device: not for diagnosis."
@@ -117,6 +118,10 @@ def _decision_words(decision: Decision) -> str:
 
 
 def _gait_words(gait: Gait) -> str:
+    if gait.mounting == "cannot tell":
+        needed = f"{min(gait.mounting_strides, MIN_STRIDES)} of {MIN_STRIDES} strides"
+        why = "" if gait.mounting_reason == TOO_FEW_STRIDES else f", {gait.mounting_reason}"
+        return f"finding how the sensor sits: {needed}{why}"
     recent = gait.recent
     words = [f"{gait.session.n_strides} strides; the last {recent.n_strides}:"]
     told: list[tuple[str, Figure, str, int]] = [
@@ -129,8 +134,8 @@ def _gait_words(gait: Gait) -> str:
         if figure.mean is not None:
             spread = "" if figure.deviation is None else f" ± {figure.deviation:.{digits}f}"
             words.append(f"{name} {figure.mean:.{digits}f}{spread} {unit}")
-    if gait.mounting in ("corrected", "cannot tell"):
-        words.append(f"mounting {gait.mounting} {gait.mounting_reason}".rstrip())
+    if gait.mounting == "corrected":
+        words.append("mounting corrected")
     return " ".join(words[:2]) + "".join(f", {more}" for more in words[2:])
 
 

@@ -124,13 +124,15 @@ class Gait(Message, frozen=True, kw_only=True):
     """Strides so far: ``session`` all of them, ``recent`` the last 20; ``mounting`` how the sensor sits on the foot.
 
     ``mounting`` is ``as configured``, ``corrected``, ``cannot tell`` (with ``mounting_reason``) or ``trusted``;
-    ``side`` is the foot, where that shows.
+    ``mounting_strides`` are held to tell it by, of the 10 that it needs; ``side`` is the foot, where that shows.
+    While it cannot be told, no stride is counted in ``session``: the frame is not known.
     """
 
     session: GaitSummary
     recent: GaitSummary
     mounting: str
     mounting_reason: str
+    mounting_strides: int
     side: str
     tilt_deg: float
 

@@ -111,6 +111,7 @@ class Pipeline:
         self._send_coefficients = coefficients
         self._path = SignalPath(spec_of(manifest), rate_in_hz, screen)
         self._finds_mounting = screen.finds_mounting
+        self._told_mounting: tuple[object, int] | None = None
         self._decide = DecisionMaker(
             len(manifest.labels),
             half_life_windows=manifest.decision.half_life_windows,
@@ -232,12 +233,18 @@ class Pipeline:
         )
 
     def _tell_gait(self) -> None:
-        """Strides that are new, and what all so far come to."""
+        """Strides that are new, and what all so far come to; how far the search for the mounting has come."""
         screen = self._path.screen
-        if screen is None or not screen.new_strides:
+        if screen is None:
+            return
+        mounting = screen.mounting
+        is_found = not self._finds_mounting or mounting.state != "cannot tell"
+        found = mounting, 0 if is_found else screen.mounting_strides
+        has_news = self._finds_mounting and found != self._told_mounting
+        if not screen.new_strides and not has_news:
             return
         screen.new_strides.clear()
-        mounting = screen.mounting
+        self._told_mounting = found
         self._sink(
             Gait(
                 sensor=self._sensor,
@@ -245,6 +252,7 @@ class Pipeline:
                 recent=_summary(screen.figures.recent),
                 mounting=mounting.state if self._finds_mounting else "trusted",
                 mounting_reason=mounting.reason if self._finds_mounting else "",
+                mounting_strides=screen.mounting_strides,
                 side=mounting.side,
                 tilt_deg=mounting.tilt_deg,
             )

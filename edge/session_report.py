@@ -187,8 +187,9 @@ def _sensor(one: SensorResult, labels: Sequence[str]) -> Iterator[str]:
 
 
 def _gait(gait: Gait | None) -> Iterator[str]:
-    if gait is None:
-        yield page.paragraph("No stride was found, so there are no gait figures.")
+    if gait is None or not gait.session.n_strides:
+        why = f": {gait.mounting_reason}" if gait is not None and gait.mounting_reason else ""
+        yield page.paragraph(f"No stride was measured, so there are no gait figures{why}.")
         return
     rows = []
     for name, text, digits in _FIGURES:

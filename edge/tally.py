@@ -30,18 +30,22 @@ class _Part:
     called: str
     truth: str = ""
     decided: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     last: Decision | None = None
 
     def line(self, labels: tuple[str, ...]) -> str:
         if self.last is None:
             return f"  {self.called}: too short for a decision"
-        n_decisions = self.decided.total()
-        shares = ", ".join(f"{label} in {n} of {n_decisions}" for label, n in self.decided.most_common())
+        n_decisions = self.decided.total() + self.refused.total()
+        shares = [f"{label} in {n} of {n_decisions}" for label, n in self.decided.most_common()]
+        if self.refused:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in self.refused.most_common())
+            shares.append(f"none in {self.refused.total()} of {n_decisions} ({reasons})")
         at_end = self.last.label or f"none ({self.last.reason})"
         verdict = ""
         if self.truth in labels:
             verdict = ": right" if self.last.label == self.truth else ": WRONG"
-        return f"  {self.called}: decision at the end {at_end}{verdict}; over the time {shares}"
+        return f"  {self.called}: decision at the end {at_end}{verdict}; over the time {', '.join(shares)}"
 
 
 class Tally:
@@ -84,7 +88,10 @@ class Tally:
         elif isinstance(message, Decision):
             parts = self._parts[message.sensor]
             part = parts[min(int(message.window_stop_s > self._change_s), len(parts) - 1)]
-            part.decided[message.label or "none"] += 1
+            if message.label is None:
+                part.refused[message.reason] += 1
+            else:
+                part.decided[message.label] += 1
             part.last = message
 
     def summary(self, manifest: Manifest, took_s: float, n_restarts: int) -> list[str]:

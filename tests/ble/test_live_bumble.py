@@ -71,6 +71,7 @@ def test_two_sensors_are_found_started_read_and_stopped_and_decide_as_their_samp
         lines = [
             "[screen]",
             "gate = false",
+            'mounting = "trust"',
             "refused_flags = []",
             "[ble]",
             f'backend = "{transport}"',

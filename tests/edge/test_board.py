@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from edge.board import RESEARCH_ONLY, STALE_AFTER_S, Board
-from edge.messages import Decision, Health
+from edge.messages import Decision, Gait, Health
+from edge.stream.mounting import TOO_FEW_STRIDES
 from tests.edge.test_messages import EXAMPLES
 
 NOW_S = 1_000.0
@@ -81,3 +82,10 @@ def test_plain_lines_name_freshness_decision_and_training_data() -> None:
 def test_the_gait_shows_with_its_spread_and_how_the_sensor_sits() -> None:
     shown = drawn(board())
     assert "1 strides; the last 1: stride time 1.10 s, mounting corrected" in shown
+
+
+def test_while_the_mounting_is_unknown_the_strides_still_needed_show() -> None:
+    made, gait = board(), next(message for message in EXAMPLES if isinstance(message, Gait))
+    unknown = msgspec.structs.replace(gait, mounting="cannot tell", mounting_reason=TOO_FEW_STRIDES, mounting_strides=4)
+    made.take(msgspec.structs.replace(unknown, boot_id="00ff", time_s=NOW_S))
+    assert "finding how the sensor sits: 4 of 10 strides" in drawn(made)

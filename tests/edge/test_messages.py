@@ -69,7 +69,16 @@ EXAMPLES: list[Message] = [
     ),
     Coefficients(**ABOUT, coefficients=[[0.5, 1.5]] * 6),  # type: ignore[arg-type]
     Signal(sensor="left", stretch=0, sample_start=0, decimation=4, rate_hz=104.0, samples=[[0.0] * 6]),
-    Gait(sensor="left", session=GAIT, recent=GAIT, mounting="corrected", mounting_reason="", side="left", tilt_deg=2.0),
+    Gait(
+        sensor="left",
+        session=GAIT,
+        recent=GAIT,
+        mounting="corrected",
+        mounting_reason="",
+        mounting_strides=12,
+        side="left",
+        tilt_deg=2.0,
+    ),
     Gap(sensor="left", first_sample_index=8, n_samples=4, is_estimated=True),
     Health(
         sensor="left",

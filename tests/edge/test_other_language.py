@@ -36,9 +36,9 @@ def subscriber(tmp_path: Path) -> Path:
 
 def test_a_program_in_c_reads_decisions_as_the_schema_says(subscriber: Path, tmp_path: Path) -> None:
     endpoint = free_endpoint()
-    ungated = tmp_path / "ungated.toml"  # the virtual walker stands for some seconds first
-    ungated.write_text("screen.gate = false\n", encoding="utf-8")
-    live = start(["live", "--virtual", "--config", ungated, "--endpoint", endpoint, "--encoding", "json"])
+    at_once = tmp_path / "at_once.toml"  # the virtual walker stands for some seconds first
+    at_once.write_text('screen = { gate = false, mounting = "trust" }\n', encoding="utf-8")
+    live = start(["live", "--virtual", "--config", at_once, "--endpoint", endpoint, "--encoding", "json"])
     try:
         read = subprocess.run(
             [subscriber, endpoint, "decision/", "4"], capture_output=True, text=True, timeout=60, check=False

@@ -77,7 +77,14 @@ def strides(n: int, **other: Any) -> Gait:
     summary = GaitSummary(n, *[Figure(1.0, 0.1, n)] * 6)
     fields = {"sensor": "left", "boot_id": "a"} | other
     return Gait(
-        **fields, session=summary, recent=summary, mounting="trusted", mounting_reason="", side="", tilt_deg=0.0
+        **fields,
+        session=summary,
+        recent=summary,
+        mounting="trusted",
+        mounting_reason="",
+        mounting_strides=0,
+        side="",
+        tilt_deg=0.0,
     )
 
 

@@ -12,9 +12,10 @@ from tests.edge.cli.run import assert_refused, frailedge
 
 
 def test_a_recorded_run_replays_to_its_own_decisions_whatever_is_configured_now(tmp_path: Path) -> None:
-    folder, other = tmp_path / "rec", tmp_path / "other.toml"
+    folder, config, other = tmp_path / "rec", tmp_path / "then.toml", tmp_path / "now.toml"
+    config.write_text('screen.mounting = "trust"\n', encoding="utf-8")
     other.write_text("screen.gate = false\n", encoding="utf-8")
-    with LiveRun("--virtual", "--seed", "4", "--record", folder, "--person", "P007") as run:
+    with LiveRun("--virtual", "--seed", "4", "--config", config, "--record", folder, "--person", "P007") as run:
         run.until(lambda m: isinstance(m, Decision) and m.motion == "walking", "decision on walking")
         (victim,) = run.pids("record")
         os.kill(victim, signal.SIGKILL)
