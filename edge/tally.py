@@ -43,7 +43,7 @@ class _Part:
             shares.append(f"none in {self.refused.total()} of {n_decisions} ({reasons})")
         at_end = self.last.label or f"none ({self.last.reason})"
         verdict = ""
-        if self.truth in labels:
+        if self.truth in labels and self.last.label is not None:
             verdict = ": right" if self.last.label == self.truth else ": WRONG"
         return f"  {self.called}: decision at the end {at_end}{verdict}; over the time {', '.join(shares)}"
 

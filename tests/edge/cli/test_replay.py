@@ -16,12 +16,13 @@ import pytest
 
 from edge.bundle import load_bundle, write_bundle
 from edge.config import ModelConfig, ScreenConfig
-from edge.messages import Coefficients, Decision, Message, Prediction, determined
+from edge.messages import Coefficients, Decision, Gait, Message, Prediction, determined
 from edge.opening import open_model
 from edge.paths import default_bundle_dir
 from edge.replay import is_result, replay
 from edge.sources.files import read_recording
 from edge.sources.walkers import read_walker, walker_path
+from edge.stream.mounting import MIN_STRIDES
 from firmware_bridge.walker import walk
 from tests.edge.cli.run import assert_refused, frailedge
 from tests.shared_data import shared
@@ -285,3 +286,28 @@ def test_an_occupied_port_is_refused_in_one_line(twin: Path) -> None:
 
 def test_an_endpoint_beyond_this_machine_is_refused(twin: Path) -> None:
     assert_refused(frailedge("replay", twin, "--rate-hz", "104", "--endpoint", "tcp://0.0.0.0:5556"), "ssh -L")
+
+
+def test_how_far_the_search_for_the_mounting_has_come_is_told_and_no_stride_counts_before(twin: Path) -> None:
+    sent: list[Message] = []
+    bundle, classifier = open_model(ModelConfig())
+    replay(
+        read_recording(twin, rate_hz=104.0),
+        bundle,
+        classifier,
+        sensor="foot",
+        speed=200.0,
+        screen=ScreenConfig().spec("included"),
+        sink=sent.append,
+        wait=lambda _: None,
+    )
+    told = [message for message in sent if isinstance(message, Gait)]
+    searching = [message for message in told if message.mounting == "cannot tell"]
+    strides = [message.mounting_strides for message in searching]
+    assert strides == sorted(set(strides)), "each number once: a message is news"
+    assert strides[0] == 0
+    assert 5 < strides[-1] < MIN_STRIDES
+    assert {message.session.n_strides for message in searching} == {0}
+    found = told[len(searching) :]
+    assert {message.mounting for message in found} == {"as configured"}
+    assert found[-1].session.n_strides > 0
