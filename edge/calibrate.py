@@ -80,12 +80,14 @@ class SensorCalibration:
         calibration, result = self._calibration, self.result
         link = f" ({self._link.value})" if self._link not in (None, LinkState.STREAMING) else ""
         stand = "stand still for a moment"
-        walk = f"walk straight ahead at your usual pace: at least {ASKED_STRIDES} strides of this foot"
+        walk = f"walk straight ahead at your usual pace, {ASKED_STRIDES} strides or more"
         if calibration is None or calibration.step is Step.SIGNAL:
             return f"waiting for its signal{link}", stand, walk
         if calibration.gravity_m_s2 is not None:
             size = np.linalg.norm(calibration.gravity_m_s2) / STANDARD_GRAVITY_M_S2
             stand = f"stood still: the sensor feels {size:.2f} g"
+        elif calibration.step is not Step.STAND:
+            stand = "did not stand still: the strides tell it too"
         if result.n_strides:
             walk = f"walk on: {result.n_strides} of {MIN_STRIDES} strides"
         if calibration.step is Step.WALK and result.reason != TOO_FEW_STRIDES:

@@ -30,7 +30,7 @@ _RADIO, _VIRTUAL, _RECORDING = "a Bluetooth LE sensor", "the virtual sensor", "a
 def command(
     file: Annotated[
         Path | None,
-        typer.Argument(help="A recording, as `frailedge replay` takes it, in the place of a sensor.", metavar="[FILE]"),
+        typer.Argument(help="A recording, as `frailedge replay` takes it, in the place of a sensor.", metavar="FILE"),
     ] = None,
     virtual: Annotated[
         bool, typer.Option("--virtual", help="A virtual foot sensor in the place of Bluetooth LE.")
@@ -147,8 +147,8 @@ def _of_radio(config: Config, asked: list[str], within_s: float | None) -> list[
         other = needs_other_axes(run.result, axes)
         if known.name and not other:
             continue
-        place = f"in the place of what it has for {name}" if known.name else "to keep it so"
-        print(f"{run.name}: for the file that you give by --config, {place}:\n")
+        place = ", over what is there for it" if known.name else ""
+        print(f"{run.name}: to paste into the --config file{place}:\n")
         described = SensorConfig(name=name, match=known.match or sensor.advertised or sensor.name, kind=known.kind)
         print("\n".join(toml_lines(described, other or axes)), end="\n\n")
     return [run.result for run in runs]

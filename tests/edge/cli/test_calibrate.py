@@ -179,9 +179,11 @@ def test_a_recording_too_slow_for_strides_is_refused(tmp_path: Path) -> None:
         calibrate.command(path, sensor=[sensor])
 
 
-def test_the_wearer_is_walked_through_step_by_step_and_ctrl_c_ends_it_with_what_is_known() -> None:
+def test_the_wearer_is_walked_through_step_by_step_and_ctrl_c_ends_it_with_what_is_known(tmp_path: Path) -> None:
     """To its own end it comes in `tests/ble/test_calibrate_bluez.py`, where time can pass faster."""
-    process = start(["calibrate", "--virtual"])
+    config = tmp_path / "frailedge.toml"
+    config.write_text(f'[record]\non = true\ndirectory = "{tmp_path / "recordings"}"\n')
+    process = start(["calibrate", "--virtual", "--config", config])
     assert process.stdout is not None
     said: list[str] = []
     for line in process.stdout:
@@ -198,7 +200,8 @@ def test_the_wearer_is_walked_through_step_by_step_and_ctrl_c_ends_it_with_what_
     assert (process.returncode, err) == (1, "")
     assert "virtual: How the sensor sits cannot be told: fewer than 10 strides" in out
     assert "\x1b" not in out
-    assert len(pids) == 1  # ingestion alone
+    assert len(pids) == 1  # ingestion alone, although the configuration has live record
+    assert not (tmp_path / "recordings").exists()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
