@@ -114,7 +114,7 @@ class GaitGate:
 
     def push(self, samples: Samples) -> NDArray[np.uint8]:
         """The next ``(n, 6)`` samples of the stretch; the `Motion` of each sample decided by them, in order."""
-        states: list[NDArray[np.uint8]] = []
+        states = bytearray()
         taken = 0
         while taken < len(samples):
             new = samples[taken : taken + len(self._batch) - self._n_held]
@@ -123,29 +123,29 @@ class GaitGate:
             taken += len(new)
             n_whole = self._n_held // self._block * self._block
             if n_whole:
-                states.append(self._look_at(self._batch[:n_whole], self._block))
+                states += self._look_at(self._batch[:n_whole], self._block)
                 self._n_held -= n_whole
                 self._batch[: self._n_held] = self._batch[n_whole : n_whole + self._n_held].copy()
-        return np.concatenate(states) if states else np.zeros(0, np.uint8)
+        return np.frombuffer(states, np.uint8)
 
     def finish(self) -> NDArray[np.uint8]:
         """The stretch ended: the `Motion` of all samples not decided yet, by what there is."""
         if self._n_decided == 0 and len(self._gait_like) < AHEAD_BLOCKS - 1:
             return np.full(sum(self._lengths) + self._n_held, Motion.UNKNOWN, np.uint8)
-        states = [self._look_at(self._batch[: self._n_held], self._n_held)] if self._n_held else []
-        decided = [self._decide() for _ in range(len(self._gait_like))]
-        states += [np.full(n_samples, state, np.uint8) for state, n_samples in decided]
-        return np.concatenate(states) if states else np.zeros(0, np.uint8)
+        states = self._look_at(self._batch[: self._n_held], self._n_held) if self._n_held else bytearray()
+        while self._gait_like:
+            states += self._decide()
+        return np.frombuffer(states, np.uint8)
 
-    def _look_at(self, samples: Samples, n_block: int) -> NDArray[np.uint8]:
-        """The states that are decided by whole blocks of ``n_block`` samples."""
+    def _look_at(self, samples: Samples, n_block: int) -> bytearray:
+        """Take whole blocks of ``n_block`` samples; a byte for the state of each sample decided by them."""
         values = samples.astype(np.float64)
         # Written out: the sum of a row must not depend on how many rows there are.
         rate = np.sqrt(values[:, 3] ** 2 + values[:, 4] ** 2 + values[:, 5] ** 2)
         self._moves.push(values, rate)
         turning = rate.reshape(-1, n_block).sum(axis=1).tolist()
         means = values.reshape(-1, n_block, N_CHANNELS).sum(axis=1) / n_block
-        decided: list[tuple[Motion, int]] = []
+        states = bytearray()
         for block_turning, mean in zip(turning, means, strict=True):
             self._turning.append(block_turning)
             self._lengths.append(n_block)
@@ -153,10 +153,8 @@ class GaitGate:
             self._add_moves()
             self._unworn.append(self._is_unworn(mean))
             if len(self._gait_like) == AHEAD_BLOCKS:
-                decided.append(self._decide())
-        if not decided:
-            return np.zeros(0, np.uint8)
-        return np.repeat(np.array([state for state, _ in decided], np.uint8), [n_samples for _, n_samples in decided])
+                states += self._decide()
+        return states
 
     def _add_moves(self) -> None:
         """What the moves that ended in the newest block, and the one under way, say of all that are not decided yet."""
@@ -201,8 +199,8 @@ class GaitGate:
                 return bool(quiet)
         return bool(self._unworn) and self._unworn[-1]
 
-    def _decide(self) -> tuple[Motion, int]:
-        """The state of the oldest block not decided yet, and its samples."""
+    def _decide(self) -> bytes:
+        """The state of the oldest block not decided yet, once for each of its samples."""
         at = self.thresholds
         turning, lengths = list(self._turning), list(self._lengths)
         now = len(turning) - len(self._gait_like)
@@ -220,7 +218,7 @@ class GaitGate:
         else:
             state = Motion.NOT_WORN if unworn else Motion.STANDING
         self._n_decided += lengths[now]
-        return state, lengths[now]
+        return bytes([state]) * lengths[now]
 
 
 def gate_all(samples: Samples, rate_hz: float, thresholds: GateThresholds | None = None) -> NDArray[np.uint8]:

@@ -3,9 +3,10 @@
 import subprocess
 import sys
 
-from tests.benchmarks import footprint, live_latency, replay, ring
+from tests.benchmarks import footprint, live_latency, replay, ring, screen_cost
 
 is_met = replay.main()
+is_met = screen_cost.main() and is_met
 ring.main()
 footprint.main()
 live_latency.main()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge.sources.register import read_register
 from edge.stream.strides import MAX_STRIDE_S, MIN_STRIDE_S, Stride, StrideDetector
+from edge.stream.swings import quantile
 from firmware_bridge.channels import STANDARD_GRAVITY_M_S2, Samples
 from firmware_bridge.walker import Figure, GaitParameters, walk_with_truth
 from firmware_bridge.walker import Stride as TrueStride
@@ -103,6 +104,11 @@ def test_frail_to_brisk_walkers_are_measured_as_they_walk(vigour: float) -> None
     assert walk.time_error < 0.01
     assert max(walk.length_error, walk.speed_error) < 0.03
     assert abs(walk.swing_difference) < 0.03
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=12), st.floats(0, 1))
+def test_a_quantile_is_numpys(values: list[float], share: float) -> None:
+    assert quantile(values, share) == pytest.approx(float(np.quantile(values, share)), abs=1e-9)
 
 
 @pytest.mark.soak
