@@ -92,6 +92,7 @@ def _sensor_toml(track: Track) -> dict[str, object]:
                 "rate_hz": track.rate_hz,
                 "time_column": TIME_COLUMN,
                 "time_unit": "ns",
+                "saturated_column": "saturated",
                 "sensor": {"acc": list(CHANNELS[:3]), "gyr": list(CHANNELS[3:])},
             }
         ],

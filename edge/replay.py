@@ -133,7 +133,8 @@ def replay(
         done_s = (int(time_ns[end - 1]) - int(time_ns[0])) / 1e9
         wait(0.0 if speed is None else max(0.0, begin_s + done_s / speed - time.monotonic()))
         now_ns = time.monotonic_ns()
-        pipeline.push(time_ns[begin:end], recording.samples[begin:end], now_ns)
+        saturated = None if recording.saturated is None else recording.saturated[begin:end]
+        pipeline.push(time_ns[begin:end], recording.samples[begin:end], now_ns, saturated=saturated)
         on_progress(done_s)
         if now_ns / 1e9 >= next_health_s:
             sink(pipeline.health(LinkCounts("replaying", n_duplicates=recording.n_duplicates)))

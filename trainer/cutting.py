@@ -97,7 +97,8 @@ def _cut_judged(recording: Recording, signal: SignalConfig, screen: ScreenSpec) 
 
     for first in range(0, len(recording.samples), _PIECE_SAMPLES):
         part = slice(first, first + _PIECE_SAMPLES)
-        take(path.push(recording.time_ns[part], recording.samples[part]))
+        saturated = None if recording.saturated is None else recording.saturated[part]
+        take(path.push(recording.time_ns[part], recording.samples[part], saturated))
     take(path.finish())
     runs = _runs(used)
     samples = np.concatenate(parts) if runs else np.empty((0, N_CHANNELS), np.float32)

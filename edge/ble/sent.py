@@ -17,7 +17,7 @@ from firmware_bridge.device import DeviceKind, Subscribe
 from firmware_bridge.events import Block
 from firmware_bridge.peripheral import Notification, Peripheral, rehearse
 
-_COLUMNS: Final = ("time_ns", "acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")
+_COLUMNS: Final = ("time_ns", "acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z", "saturated")
 
 
 class SentSamples:
@@ -77,8 +77,9 @@ class SentSamples:
                 self.n_samples += len(event.samples)
                 if self._begin_ns is None:
                     self._begin_ns = int(event.device_time_ns[0])
-                for time_ns, sample in zip(event.device_time_ns - self._begin_ns, event.samples, strict=True):
-                    self._rows.append(",".join((str(time_ns), *map(shortest, sample))))
+                times_ns = event.device_time_ns - self._begin_ns
+                for time_ns, sample, is_full in zip(times_ns, event.samples, event.saturated, strict=True):
+                    self._rows.append(",".join((str(time_ns), *map(shortest, sample), str(int(is_full)))))
 
     def write_out(self) -> None:
         """Bring what was taken so far to the disk."""
@@ -97,13 +98,14 @@ def shortest(value: np.float32) -> str:
 
 
 def _description(kind: DeviceKind, rate_hz: float) -> str:
-    time, *channels = _COLUMNS
+    time, *channels, saturated = _COLUMNS
     layout = {
         "name": "sent",
         "starts_with": f"{time},",
         "header_lines": 1,
         "time_column": time,
         "time_unit": "ns",
+        "saturated_column": saturated,
         "rate_hz": rate_hz,
         "sensor": {"acc": channels[:3], "gyr": channels[3:]},
     }

@@ -25,6 +25,7 @@ from edge.sources.conventions import (
 from edge.sources.recording import Gravity, Recording
 from edge.sources.textfile import Table, read_table, shorten
 from edge.toml import read_toml
+from firmware_bridge.devices.described import FULL_SHARE
 
 # An IMU's own clock is off by a few percent at most; more is another rate or another unit.
 _NOMINAL_RATE_TOLERANCE: Final = 0.1
@@ -50,7 +51,8 @@ class Layout(_Strict, frozen=True):
     """One kind of file: chosen where the file's first line starts with ``starts_with``.
 
     Either ``sensor`` (one sensor, side unknown) or ``left`` and/or ``right``. Times come from ``time_column`` where
-    there is one; ``rate_hz``, needed only where there is none, is then the sensor's nominal rate.
+    there is one; ``rate_hz``, needed only where there is none, is then the sensor's nominal rate. A number other than
+    0 in ``saturated_column`` marks a sample at the sensor's range.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Layout(_Strict, frozen=True):
     rate_hz: float | None = None
     time_column: ColumnRef | None = None
     time_unit: Literal["s", "ms", "us", "ns"] = "s"
+    saturated_column: ColumnRef | None = None
 
     def __post_init__(self) -> None:
         if self.rate_hz is None and self.time_column is None:
@@ -73,7 +76,7 @@ class Layout(_Strict, frozen=True):
 
 
 class SensorFile(_Strict, frozen=True):
-    """A whole ``configs/sensors/*.toml``."""
+    """A whole ``configs/sensors/*.toml``. Values from `FULL_SHARE` of a range on count as saturated."""
 
     description: str
     acc_unit: Literal["m/s^2", "g"]
@@ -81,6 +84,14 @@ class SensorFile(_Strict, frozen=True):
     gravity: Gravity
     frame: Literal["foot"]
     layouts: tuple[Layout, ...]
+    acc_range_g: float | None = None
+    gyr_range_deg_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("acc_range_g", "gyr_range_deg_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0")
 
 
 def sensor_names(sensors_dir: Path | None = None) -> tuple[str, ...]:
@@ -122,6 +133,7 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
     gyr = [_find_column(table, ref) for ref in columns.gyr]
     raw = table.values[:, acc + gyr]
     complete = ~np.isnan(raw).any(axis=1)
+    marked_at = None if layout.saturated_column is None else _find_column(table, layout.saturated_column)
     time_at = None if layout.time_column is None else _find_column(table, layout.time_column)
     if time_at is not None:
         complete &= ~np.isnan(table.values[:, time_at])
@@ -131,6 +143,7 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
     name = Path(sensor).stem
     statements = [f"layout {layout.name} of sensor {name}, {side_name}: {table.describe()}"]
     values, line_numbers = raw[complete], table.line_numbers[complete]
+    saturated = _saturated(values, sensor_file, None if marked_at is None else table.values[complete, marked_at])
     n_duplicates = 0
     if time_at is not None:
         stamps = read_stamps(
@@ -142,6 +155,7 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
             stamps.rate_hz,
             stamps.n_duplicates,
         )
+        saturated = None if saturated is None else saturated[stamps.keep]
         found = f"rate {rate_hz:.4g} Hz from the steps of the time column"
         if layout.rate_hz is not None:
             found = f"rate {layout.rate_hz:g} Hz as the sensor's file says, {rate_hz:.4g} Hz by the time column"
@@ -164,6 +178,8 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
         f"units {sensor_file.acc_unit} and {sensor_file.gyr_unit}, gravity {sensor_file.gravity}, axes "
         f"{','.join(columns.axes)} as the sensor's file says; the frame counts as the foot's"
     )
+    if saturated is not None:
+        statements.append(f"{int(saturated.sum())} samples at the sensor's range")
     if dropped := int((~complete).sum()):
         statements.append(f"{dropped} rows with NaN count as missing samples")
     if table.cut_off_line:
@@ -177,6 +193,7 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
         frame=sensor_file.frame,
         axes=",".join(columns.axes),
         n_duplicates=n_duplicates,
+        saturated=saturated,
         statements=tuple(statements),
     )
 
@@ -216,6 +233,22 @@ def _find_column(table: Table, ref: ColumnRef) -> int:
     return names.index(ref)
 
 
+def _saturated(
+    values: NDArray[np.float64], sensor_file: SensorFile, marks: NDArray[np.float64] | None
+) -> NDArray[np.bool_] | None:
+    """Which of ``(n, 6)`` values are at the range, by ``marks`` ``(n,)`` or the ranges stated; None where none is."""
+    scale = _to_si_scale(sensor_file)
+    stated = (sensor_file.acc_range_g, ACC_UNITS["g"]), (sensor_file.gyr_range_deg_s, GYR_UNITS["deg/s"])
+    if marks is None and not any(value for value, _ in stated):
+        return None
+    range_si = np.repeat([np.inf if value is None else FULL_SHARE * value * unit for value, unit in stated], 3)
+    saturated: NDArray[np.bool_] = (np.abs(values * scale) >= range_si).any(axis=1)
+    return saturated if marks is None else saturated | (np.nan_to_num(marks) != 0)
+
+
+def _to_si_scale(sensor_file: SensorFile) -> NDArray[np.float64]:
+    return np.repeat([ACC_UNITS[sensor_file.acc_unit], GYR_UNITS[sensor_file.gyr_unit]], 3)
+
+
 def _to_si(values: NDArray[np.float64], sensor_file: SensorFile, columns: Columns) -> NDArray[np.float64]:
-    scale = np.repeat([ACC_UNITS[sensor_file.acc_unit], GYR_UNITS[sensor_file.gyr_unit]], 3)
-    return to_foot_frame(values * scale, parse_axes(columns.axes))
+    return to_foot_frame(values * _to_si_scale(sensor_file), parse_axes(columns.axes))

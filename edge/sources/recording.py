@@ -20,7 +20,8 @@ class Recording:
     the first sample on, strictly increasing; missing samples show as steps. ``rate_hz`` is the sensor's nominal
     rate, ``n_duplicates`` counts rows dropped because their time stamp had been seen. ``statements`` are the lines
     that tell a user what was found, and how. ``frame`` is ``foot`` where the axes count as turned into the foot frame;
-    ``axes`` are those of the sensor that were taken for toe, left and up.
+    ``axes`` are those of the sensor that were taken for toe, left and up. ``saturated`` ``(n,)`` marks samples at the
+    sensor's range; None where nothing is known of that.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class Recording:
     frame: str = "foot"
     axes: str = "x,y,z"
     n_duplicates: int = 0
+    saturated: NDArray[np.bool_] | None = None
     statements: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -38,3 +40,5 @@ class Recording:
             raise ValueError(f"samples must have shape (n, {N_CHANNELS}), got {self.samples.shape}")
         if self.time_ns.shape != (len(self.samples),):
             raise ValueError("time_ns must have one value a sample")
+        if self.saturated is not None and self.saturated.shape != (len(self.samples),):
+            raise ValueError("saturated must have one value a sample")

@@ -93,6 +93,7 @@ class Session:
                 time_ns=track.time_ns[part] - track.time_ns[part.start],
                 samples=track.samples[part],
                 gravity="included",
+                saturated=track.saturated[part],
             )
             for part in track.segments()
         ]

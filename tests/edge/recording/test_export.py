@@ -38,6 +38,9 @@ def test_a_csv_replays_with_the_description_beside_it_to_the_bit(session: Sessio
         assert found.samples.tobytes() == wanted.samples.tobytes()
         assert found.time_ns.tolist() == wanted.time_ns.tolist()
         assert found.rate_hz == wanted.rate_hz
+        assert found.saturated is not None
+        assert wanted.saturated is not None
+        assert found.saturated.tolist() == wanted.saturated.tolist()
         assert (found.gravity, found.frame) == (wanted.gravity, wanted.frame)
 
 

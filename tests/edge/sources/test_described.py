@@ -111,6 +111,24 @@ def test_a_rate_beside_a_time_column_is_handed_on_exactly_and_the_times_are_the_
     assert any("rate 104 Hz as the sensor's file says, 104 Hz by the time column" in s for s in recording.statements)
 
 
+def test_samples_at_the_range_are_known_by_the_range_stated_or_by_a_column(tmp_path: Path) -> None:
+    rows = ["0,0,1,15.99,0,0,0", "10,0,1,0,0,-1999,0", "20,0,1,15.9,0,0,0", "30,0,-16,0,2000,0,0", "nan,0,9,0,0,0,0"]
+    path, sensor = _write(tmp_path, [*rows, "40,0,1,0,0,0,0"])
+    assert read_recording(path, sensor=sensor).saturated is None
+    ranged = SENSOR.replace("[[layouts]]", "acc_range_g = 16\ngyr_range_deg_s = 2000\n[[layouts]]")
+    path, sensor = _write(tmp_path, [*rows, "40,0,1,0,0,0,0"], ranged)
+    recording = read_recording(path, sensor=sensor)
+    assert recording.saturated is not None
+    assert recording.saturated.tolist() == [True, True, False, True, False]
+    assert "3 samples at the sensor's range" in recording.statements
+    marked = SENSOR.replace('time_unit = "ms"', 'time_unit = "ms"\nsaturated_column = "full"')
+    rows = ["0,0,1,0,0,0,0,0", "10,0,1,0,0,0,0,1", "10,0,1,0,0,0,0,1", "20,0,1,0,0,0,0,0", "30,0,1,0,0,0,0,0"]
+    path, sensor = _write(tmp_path, rows, marked, HEADER + ",full")
+    recording = read_recording(path, sensor=sensor)
+    assert recording.saturated is not None
+    assert recording.saturated.tolist() == [False, True, False, False], "the repeated row is dropped here too"
+
+
 def test_a_rate_that_the_time_column_denies_is_refused_with_both(tmp_path: Path) -> None:
     wrong = SENSOR.replace('time_unit = "ms"', 'time_unit = "ms"\nrate_hz = 50.0')
     path, sensor = _write(tmp_path, _rows([0, 10, 20, 30]), wrong)
