@@ -46,6 +46,7 @@ header_lines = 1
 time_column = 0
 time_unit = "s"
 rate_hz = 104.0
+saturated_column = "full"
 [layouts.sensor]
 acc = ["ax", "ay", "az"]
 gyr = ["gx", "gy", "gz"]
@@ -61,17 +62,20 @@ def stands_walks_sits(walker: str, seed: int) -> Samples:
 
 
 def recorded(folder: Path, axes: str) -> Dataset:
-    """Two people as CSV files that lack some samples: the dataset read from them."""
+    """Two people as CSV files that lack some samples, and of which some are saturated: the dataset read from them."""
     (folder / "foot.toml").write_text(SENSOR, encoding="utf-8")
     (folder / "people.csv").write_text(
         "# labels: robust, frail\nperson,label,file\nA,robust,a.csv\nB,frail,b.csv\n", encoding="utf-8"
     )
     for name, walker, seed in (("a", "robust", 1), ("b", "frail", 2)):
         samples = to_foot_frame(stands_walks_sits(walker, seed).astype(np.float64), parse_axes(axes))
-        rows = np.column_stack([np.arange(len(samples)) / RATE_HZ, samples])
+        is_full = (np.arange(len(samples)) // 10 == 230) | (np.arange(len(samples)) // 10 == 580)
+        rows = np.column_stack([np.arange(len(samples)) / RATE_HZ, samples, is_full])
         # A gap to bridge and one that ends the stretch, both in mid-walk.
         rows = np.delete(rows, [*range(1500, 1503), *range(4800, 4860)], axis=0)
-        np.savetxt(folder / f"{name}.csv", rows, fmt="%.6f", delimiter=",", header="t,ax,ay,az,gx,gy,gz", comments="")
+        np.savetxt(
+            folder / f"{name}.csv", rows, fmt="%.6f", delimiter=",", header="t,ax,ay,az,gx,gy,gz,full", comments=""
+        )
     return open_dataset(folder)
 
 
@@ -95,7 +99,7 @@ def classified(recording: Recording, bundle: Bundle, mounting: Mounting) -> NDAr
 def passed(recording: Recording, signal: SignalConfig, screen: ScreenSpec, bundle: Bundle) -> Samples:
     """The samples ``(n, 200, 6)`` of the windows that the edge's signal path does not refuse, SI units, foot frame."""
     path = SignalPath(spec_of(bundle.manifest), recording.rate_hz, screen)
-    windows = path.push(recording.time_ns, recording.samples)
+    windows = path.push(recording.time_ns, recording.samples, recording.saturated)
     verdicts, parts = path.verdicts, path.latest
     windows += path.finish()
     verdicts, parts = verdicts + path.verdicts, parts + path.latest
@@ -122,7 +126,7 @@ def test_the_store_holds_the_windows_that_the_edge_classifies_of_the_same_file(
         np.testing.assert_array_equal(coefficients_of(raw, spec_of(bundle.manifest)), expected)
         assert 30 < len(own) < np.count_nonzero(everything.subject == index) - 20
     assert sum(store.refused.values()) == len(everything) - len(store)
-    assert {"standing", "not walking"} <= set(store.refused)
+    assert {"standing", "not walking", "poor quality"} <= set(store.refused)
     assert ("mounting unknown" in store.refused) == (mounting == "correct")
     assert np.bincount(store.subject[capped(store, np.arange(2), 10)]).tolist() == [10, 10]
 
