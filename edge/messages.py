@@ -109,7 +109,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class GaitSummary(msgspec.Struct, frozen=True):
-    """The figures that GSTRIDE's register lists, in its units: strides of this foot."""
+    """Gait figures in the units of GSTRIDE's register, which lists most of them; strides of this foot."""
 
     n_strides: int
     stride_time_s: Figure
@@ -120,16 +120,32 @@ class GaitSummary(msgspec.Struct, frozen=True):
     gait_speed_m_s: Figure
 
 
-class Gait(Message, frozen=True, kw_only=True):
-    """Strides so far: ``session`` all of them, ``recent`` the last 20; ``mounting`` how the sensor sits on the foot.
+class StrideFigures(msgspec.Struct, frozen=True):
+    """One stride, from ``start_s`` in device time, when the foot came down.
 
-    ``mounting`` is ``as configured``, ``corrected``, ``cannot tell`` (with ``mounting_reason``) or ``trusted``;
-    ``mounting_strides`` are held to tell it by, of the 10 that it needs; ``side`` is the foot, where that shows.
-    While it cannot be told, no stride is counted in ``session``: the frame is not known.
+    Length and speed are null where the foot was not flat before or after its swing, or gravity is removed.
+    """
+
+    start_s: float
+    stride_time_s: float
+    stance_percent: float
+    swing_percent: float
+    stride_length_m: float | None
+    gait_speed_m_s: float | None
+
+
+class Gait(Message, frozen=True, kw_only=True):
+    """Strides walked so far: ``session`` all of them, ``recent`` the last 20, ``strides`` those since the last message.
+
+    ``mounting`` says how the sensor sits on the foot: ``as configured``, ``corrected``, ``cannot tell`` (with
+    ``mounting_reason``) or ``trusted``; ``mounting_strides`` are held to tell it by, of the 10 that it needs; ``side``
+    is the foot, where that shows. While it cannot be told, no stride is told either; those of the last minute follow
+    once it is.
     """
 
     session: GaitSummary
     recent: GaitSummary
+    strides: tuple[StrideFigures, ...]
     mounting: str
     mounting_reason: str
     mounting_strides: int

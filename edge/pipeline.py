@@ -14,8 +14,20 @@ from numpy.typing import NDArray
 
 from edge.latency import StageLatencies
 from edge.manifest import Manifest
-from edge.messages import Coefficients, Decision, Figure, Gait, GaitSummary, Health, Message, Prediction, Signal
+from edge.messages import (
+    Coefficients,
+    Decision,
+    Figure,
+    Gait,
+    GaitSummary,
+    Health,
+    Message,
+    Prediction,
+    Signal,
+    StrideFigures,
+)
 from edge.model import Classifier
+from edge.stream.counted import TimedStride
 from edge.stream.decision import DecisionMaker, RollingDecision
 from edge.stream.gait_figures import FigureSet, RunningFigure
 from edge.stream.path import PathCounts, SignalPath
@@ -79,6 +91,18 @@ def _summary(figures: FigureSet) -> GaitSummary:
         swing_percent=told(figures.swing_percent),
         stride_length_m=told(figures.stride_length_m),
         gait_speed_m_s=told(figures.gait_speed_m_s),
+    )
+
+
+def _told_stride(timed: TimedStride) -> StrideFigures:
+    stride = timed.stride
+    return StrideFigures(
+        start_s=timed.start_ns / 1e9,
+        stride_time_s=stride.stride_time_s,
+        stance_percent=100.0 * stride.stance_share,
+        swing_percent=100.0 * stride.swing_share,
+        stride_length_m=stride.stride_length_m,
+        gait_speed_m_s=stride.gait_speed_m_s,
     )
 
 
@@ -243,6 +267,7 @@ class Pipeline:
         has_news = self._finds_mounting and found != self._told_mounting
         if not screen.new_strides and not has_news:
             return
+        strides = tuple(map(_told_stride, screen.new_strides))
         screen.new_strides.clear()
         self._told_mounting = found
         self._sink(
@@ -250,6 +275,7 @@ class Pipeline:
                 sensor=self._sensor,
                 session=_summary(screen.figures.all),
                 recent=_summary(screen.figures.recent),
+                strides=strides,
                 mounting=mounting.state if self._finds_mounting else "trusted",
                 mounting_reason=mounting.reason if self._finds_mounting else "",
                 mounting_strides=screen.mounting_strides,

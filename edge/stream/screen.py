@@ -12,13 +12,13 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.stream.counted import CountedStrides, TimedStride, turned
 from edge.stream.gait_figures import GaitFigures
 from edge.stream.gate import AHEAD_BLOCKS, MIN_WALKING_SHARE, GaitGate, Motion
 from edge.stream.mounting import MountingResult, MountingWatch
 from edge.stream.preprocess import SignalSpec
 from edge.stream.quality import Flag, InputQuality, QualityThresholds
 from edge.stream.resample import Resampled
-from edge.stream.strides import Stride, StrideDetector
 from edge.stream.windows import Window
 from firmware_bridge.channels import N_CHANNELS, Samples
 
@@ -82,15 +82,26 @@ class Screen:
         self._n_watched = 0
         # From which watched sample on another frame held, and whether it was known; for the windows not judged yet.
         self._frames: deque[tuple[int, bool]] = deque([(0, False)])
-        self._strides = StrideDetector(spec.rate_hz, gravity_included=screen.gravity == "included")
+        self._strides = CountedStrides(
+            spec.rate_hz,
+            gravity_included=screen.gravity == "included",
+            min_walking_share=screen.min_walking_share if screen.gate else None,
+        )
         self._stretch = -1
         self._n_seen = self._held_from = 0
         self._gate = GaitGate(spec.rate_hz)
         self._samples: Samples = np.empty((0, N_CHANNELS), np.float32)
         self._states: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self.figures = GaitFigures()
-        self.new_strides: deque[Stride] = deque()
-        """Plausible strides that nobody has taken yet."""
+
+    @property
+    def figures(self) -> GaitFigures:
+        """Of the strides so far."""
+        return self._strides.figures
+
+    @property
+    def new_strides(self) -> deque[TimedStride]:
+        """Strides that nobody has taken yet; take them out of it."""
+        return self._strides.new
 
     @property
     def mounting(self) -> MountingResult:
@@ -112,19 +123,22 @@ class Screen:
 
     def end_stretch(self) -> None:
         """The stretch is over: strides under way end with it."""
-        self._add_strides(self._strides.finish())
+        if self._stretch >= 0:
+            self._strides.decide(self._gate.finish())
+            self._strides.end_stretch()
         self._watch.end_stretch()
         self._stretch = -1
 
     def mounted(self, piece: Resampled) -> Resampled:
         """The piece in the foot frame, as far as that is known; gate and strides have seen it."""
         if piece.stretch != self._stretch:
-            if self._stretch >= 0:
-                self.end_stretch()
+            self.end_stretch()
             self._stretch = piece.stretch
-            self._begin()
+            self._begin(piece.start_ns)
         # The gate goes by lengths of vectors alone: it sees the samples as they came, whatever becomes of the frame.
-        self._states = np.concatenate([self._states, self._gate.push(piece.samples)])
+        states = self._gate.push(piece.samples)
+        self._strides.decide(states)
+        self._states = np.concatenate([self._states, states])
         self._n_seen += len(piece.samples)
         samples = self._in_foot_frame(piece.samples)
         self._samples = np.concatenate([self._samples, samples])
@@ -172,48 +186,40 @@ class Screen:
         before = [is_known for index, is_known in self._frames if index <= start]
         return before[-1] and not any(start < index <= stop for index, _ in self._frames)
 
-    def _begin(self) -> None:
+    def _begin(self, start_ns: int) -> None:
+        self._strides.begin_stretch(start_ns)
         self._gate = GaitGate(self._spec.rate_hz)
         self._n_seen = self._held_from = 0
         self._samples, self._states = self._samples[:0], self._states[:0]
 
     def _in_foot_frame(self, samples: Samples) -> Samples:
-        """Turned as is known at each sample; strides are found only where the frame is known."""
+        """Turned as is known at each sample."""
         if not self._screen.finds_mounting:
-            self._add_strides(self._strides.push(samples))
+            self._strides.push(samples, is_known=True)
             return samples
         begin, parts = 0, []
         for change in self._watch.push(samples):
             index = change.sample_index - self._n_watched
             parts.append(self._turned(samples[begin:index]))
             begin = index
-            self._add_strides(self._strides.finish())
             is_known = change.result.state != "cannot tell"
             if is_known:
                 self._rotation = change.result.rotation.astype(np.float32)
+                self._strides.find_frame(self._rotation)
+            else:
+                self._strides.lose_frame()
             self._frames.append((change.sample_index, is_known))
         parts.append(self._turned(samples[begin:]))
         self._n_watched += len(samples)
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _turned(self, samples: Samples) -> Samples:
-        if self._rotation is not None:
-            samples = _turned(samples, self._rotation)
-        if self._frames[-1][1]:
-            self._add_strides(self._strides.push(samples))
-        return samples
-
-    def _add_strides(self, strides: list[Stride]) -> None:
-        self.new_strides.extend(stride for stride in strides if self.figures.add(stride))
+        is_known = self._frames[-1][1]
+        in_frame = samples if self._rotation is None else turned(samples, self._rotation)
+        self._strides.push(in_frame if is_known else samples, is_known=is_known)
+        return in_frame
 
     def _n_decided_at(self, n_samples: int) -> int:
         """How many samples of the stretch the gate had decided when it had seen so many."""
         block = (self._gate.lag_samples + 1) // AHEAD_BLOCKS
         return max(0, n_samples // block - AHEAD_BLOCKS + 1) * block
-
-
-def _turned(samples: Samples, rotation: NDArray[np.float32]) -> Samples:
-    # Written out: the last bit of a matrix product may change with the number of rows.
-    vectors = samples.reshape(-1, 2, 3)
-    turned = vectors[..., :1] * rotation[:, 0] + vectors[..., 1:2] * rotation[:, 1] + vectors[..., 2:] * rotation[:, 2]
-    return np.asarray(turned.reshape(samples.shape))

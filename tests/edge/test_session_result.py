@@ -80,6 +80,7 @@ def strides(n: int, **other: Any) -> Gait:
         **fields,
         session=summary,
         recent=summary,
+        strides=(),
         mounting="trusted",
         mounting_reason="",
         mounting_strides=0,

@@ -138,33 +138,6 @@ def test_a_sensor_turned_in_mid_walk_is_refused_until_it_is_found_again() -> Non
     assert max(unknown) < 62
 
 
-def test_strides_are_counted_only_in_a_known_frame() -> None:
-    trusted, corrected = SignalPath(spec(), RATE_HZ, TRUST), SignalPath(spec(), RATE_HZ, CORRECT)
-    for path in (trusted, corrected):
-        path.push(times(len(walk(60))), turned(walk(60), "y,-x,z") if path is corrected else walk(60))
-        path.finish()
-    assert trusted.screen is not None
-    assert corrected.screen is not None
-    n_strides = trusted.screen.figures.n_strides
-    assert n_strides - 14 <= corrected.screen.figures.n_strides <= n_strides - 9
-    recent, truth = corrected.screen.figures.recent, trusted.screen.figures.recent
-    assert recent.stride_time_s.mean == pytest.approx(truth.stride_time_s.mean, rel=0.01)
-
-
 def test_without_gravity_the_mounting_is_trusted() -> None:
     screen = ScreenSpec(gravity="removed")
     assert not screen.finds_mounting
-
-
-def test_strides_are_counted_once_whatever_the_pieces() -> None:
-    counts = set()
-    for n_piece in (7, 4000):
-        path = SignalPath(spec(), RATE_HZ, TRUST)
-        time_ns = times(len(walk()))
-        for begin in range(0, len(time_ns), n_piece):
-            path.push(time_ns[begin : begin + n_piece], walk()[begin : begin + n_piece])
-        path.finish()
-        assert path.screen is not None
-        counts.add((path.screen.figures.n_strides, path.screen.figures.all.stride_time_s.mean))
-    assert len(counts) == 1
-    assert next(iter(counts))[0] > 20
