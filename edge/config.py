@@ -13,6 +13,7 @@ import msgspec
 
 from edge.bus import DEFAULT_ENDPOINT, DEFAULT_QUEUE_MESSAGES
 from edge.errors import ConfigError
+from edge.manifest import Manifest
 from edge.messages import Encoding
 from edge.stream.gate import MIN_WALKING_SHARE
 from edge.stream.quality import Flag, QualityThresholds
@@ -103,13 +104,19 @@ class ScreenConfig(_Section, frozen=True):
     refused_flags: tuple[Flag, ...] = REFUSED_FLAGS
     quality: _QualityConfig = _QualityConfig()
 
-    def spec(self, gravity: Gravity) -> ScreenSpec:
+    def spec(self, gravity: Gravity, *, keeps_slope: bool = False) -> ScreenSpec:
         """For signals with gravity ``included`` or ``removed``; `ConfigError` for a threshold that cannot be."""
         try:
             quality = QualityThresholds(**msgspec.structs.asdict(self.quality))
         except ValueError as error:
             raise ConfigError(f"screen.quality: {error}") from error
-        return ScreenSpec(gravity, self.gate, self.mounting, self.min_walking_share, self.refused_flags, quality)
+        return ScreenSpec(
+            gravity, self.gate, self.mounting, keeps_slope, self.min_walking_share, self.refused_flags, quality
+        )
+
+    def spec_for(self, manifest: Manifest) -> ScreenSpec:
+        """For what a model was trained on."""
+        return self.spec(manifest.gravity, keeps_slope=not manifest.training.in_foot_frame)
 
 
 class RecordConfig(_Section, frozen=True):

@@ -208,7 +208,7 @@ class Inference:
             rate_in_hz=rate_hz,
             sink=self._sink,
             model_sha256=self._bundle.variant.sha256,
-            screen=config.screen.spec(self._bundle.manifest.gravity),
+            screen=config.screen.spec_for(self._bundle.manifest),
             signal_decimation=config.publish.signal_decimation,
             coefficients=config.publish.coefficients,
         )

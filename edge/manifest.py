@@ -108,6 +108,11 @@ class Training(_Strict, frozen=True):
     windows: Literal["all", "judged"] = "all"
     mounting: Literal["correct", "trust"] = "trust"
 
+    @property
+    def in_foot_frame(self) -> bool:
+        """Trained in the foot's own frame; otherwise on sensors that slope as the insteps do that they sat on."""
+        return self.mounting == "correct" or self.trained_on.startswith("synthetic")
+
 
 class Manifest(_Strict, frozen=True):
     """Everything that has to be known to run a model, and to judge it."""

@@ -118,7 +118,7 @@ def command(
                     sensor=topic_name,
                     speed=factor,
                     low_rate=low_rate,
-                    screen=in_force.screen.spec(checked.manifest.gravity),
+                    screen=in_force.screen.spec_for(checked.manifest),
                     sink=_sink(publisher, json),
                     wait=publisher.serve if publisher else time.sleep,
                     on_progress=on_progress,
@@ -161,7 +161,7 @@ def _replay_session(
         log.print(f"{path.name}: {loss}")
     if session.info.bundle_sha256 != bundle.variant.sha256:
         log.print(f"{path.name}: recorded with another model ({session.info.bundle}): its decisions were others")
-    screen = session_configuration(session.info).screen.spec(bundle.manifest.gravity)
+    screen = session_configuration(session.info).screen.spec_for(bundle.manifest)
     results = replay_session(
         session,
         bundle,

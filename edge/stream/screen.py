@@ -43,11 +43,14 @@ class ScreenSpec:
     """What is looked at, and from where on a window is refused.
 
     ``gravity`` says what the samples hold: without it no mounting can be found, so it is then trusted as configured.
+    ``keeps_slope``: a sensor worn as configured is left with its slope, since the network was trained on such; one worn
+    otherwise is turned in any case.
     """
 
     gravity: Gravity = "included"
     gate: bool = True
     mounting: Mounting = "correct"
+    keeps_slope: bool = False
     min_walking_share: float = MIN_WALKING_SHARE
     refused_flags: tuple[Flag, ...] = REFUSED_FLAGS
     quality: QualityThresholds = field(default_factory=QualityThresholds)
@@ -204,7 +207,9 @@ class Screen:
             begin = index
             is_known = change.result.state != "cannot tell"
             if is_known:
-                self._rotation = change.result.rotation.astype(np.float32)
+                is_left = self._screen.keeps_slope and change.result.state == "as configured"
+                rotation = np.eye(3) if is_left else change.result.rotation
+                self._rotation = rotation.astype(np.float32)
                 self._strides.find_frame(self._rotation)
             else:
                 self._strides.lose_frame()

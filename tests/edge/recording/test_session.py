@@ -34,7 +34,7 @@ def model() -> tuple[Bundle, Classifier]:
 
 def replayed(session: Session, model: tuple[Bundle, Classifier], speed: float | None) -> list[Message]:
     messages: list[Message] = []
-    screen = session_configuration(session.info).screen.spec(model[0].manifest.gravity)
+    screen = session_configuration(session.info).screen.spec_for(model[0].manifest)
     replay_session(session, *model, speed=speed, screen=screen, sink=messages.append, wait=lambda _: None)
     return messages
 

@@ -141,3 +141,24 @@ def test_a_sensor_turned_in_mid_walk_is_refused_until_it_is_found_again() -> Non
 def test_without_gravity_the_mounting_is_trusted() -> None:
     screen = ScreenSpec(gravity="removed")
     assert not screen.finds_mounting
+
+
+def test_for_a_model_that_knows_sloping_sensors_only_what_is_worn_otherwise_is_turned() -> None:
+    keeps = ScreenSpec(keeps_slope=True)
+    slope = np.array([[np.cos(0.35), 0.0, np.sin(0.35)], [0.0, 1.0, 0.0], [-np.sin(0.35), 0.0, np.cos(0.35)]])
+    sloping = (walk().reshape(-1, 2, 3) @ slope.T).reshape(-1, 6).astype(np.float32)
+    as_worn = dict(zip(*_used(sloping, TRUST), strict=True))
+    for start_ns, coefficients in zip(*_used(sloping, keeps), strict=True):
+        np.testing.assert_array_equal(coefficients, as_worn[start_ns])
+    plain = dict(zip(*_used(walk(), CORRECT), strict=True))
+    for screen, is_same in ((CORRECT, True), (keeps, False)):
+        used = dict(zip(*_used(sloping, screen), strict=True))
+        assert len(used) > 20
+        assert all(np.allclose(used[at], plain[at], atol=1e-3) == is_same for at in used)
+    back_to_front = dict(zip(*_used(turned(sloping, "-x,-y,z"), keeps), strict=True))
+    assert all(np.allclose(back_to_front[at], plain[at], atol=1e-3) for at in back_to_front)
+
+
+def _used(samples: Samples, screen: ScreenSpec) -> tuple[list[int], list[NDArray[np.float32]]]:
+    used = [window for window, verdict in judged(samples, screen) if not verdict.refusal]
+    return [window.start_ns for window in used], [window.coefficients for window in used]
