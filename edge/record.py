@@ -31,21 +31,15 @@ _LAST_MESSAGES_S: Final = 0.2
 
 def record(settings: RecordSettings, stop: Stop) -> None:
     """Record until ``stop``; the supervisor says so when ingestion and inference have ended."""
-    model = settings.config.model
-    bundle = load_bundle(Path(model.bundle) if model.bundle else default_bundle_dir(), model.variant or None)
-    info = session_info(settings, bundle, time.time_ns() - time.monotonic_ns())
-    recorder = Recorder(
-        Path(settings.config.record.directory),
-        info,
-        {sensor.stream_id: sensor.name for sensor in settings.sensors},
-        rotate_s=settings.config.record.rotate_minutes * 60,
-        say=lambda line: print(f"frailedge: {line}", file=sys.stderr, flush=True),
-    )
     prefixes = [topic(name, sensor.name) for name in BUS_TOPICS.values() for sensor in settings.sensors]
+    # First of all: the bus keeps no history.
     subscriber = Subscriber(settings.config.publish.endpoint, prefixes)
     try:
         with RingReader(Path(settings.ring), READER_ID) as reader:
-            is_last_round, said = False, None
+            recorder = _recorder(settings, reader.lost)
+            said = recorder.status
+            write_status(Path(settings.ring), said)
+            is_last_round = False
             while not is_last_round:
                 is_last_round = stop.is_set()
                 _take_messages(subscriber, recorder, _LAST_MESSAGES_S if is_last_round else _WAIT_S)
@@ -62,6 +56,20 @@ def record(settings: RecordSettings, stop: Stop) -> None:
             write_status(Path(settings.ring), recorder.status)
     finally:
         subscriber.close()
+
+
+def _recorder(settings: RecordSettings, n_overwritten: int) -> Recorder:
+    config = settings.config
+    bundle_dir = Path(config.model.bundle) if config.model.bundle else default_bundle_dir()
+    bundle = load_bundle(bundle_dir, config.model.variant or None)
+    return Recorder(
+        Path(config.record.directory),
+        session_info(settings, bundle, time.time_ns() - time.monotonic_ns()),
+        {sensor.stream_id: sensor.name for sensor in settings.sensors},
+        rotate_s=config.record.rotate_minutes * 60,
+        say=lambda line: print(f"frailedge: {line}", file=sys.stderr, flush=True),
+        n_overwritten=n_overwritten,
+    )
 
 
 def _take_messages(subscriber: Subscriber, recorder: Recorder, within_s: float) -> None:

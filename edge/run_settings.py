@@ -1,4 +1,4 @@
-"""What the supervisor tells its two processes, by a file in the run's own folder."""
+"""What the supervisor tells its processes, by a file in the run's own folder."""
 
 import os
 import signal

@@ -9,6 +9,7 @@ its predecessor was.
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -65,7 +66,7 @@ class Supervisor:
         self._started_s: dict[str, float] = {}
         self._restart_at_s: dict[str, float] = {}
         self._n_recent = dict.fromkeys((INGEST, INFER, RECORD), 0)
-        self._session = session_name(time.time())
+        self._session = {"session": session_name(time.time()), "run_token": secrets.token_hex(4)}
         self.recorded: RecorderStatus | None = None
         """What the recording came to, once the run has ended; None without one."""
         self.n_restarts = 0
@@ -163,7 +164,7 @@ class Supervisor:
         self.n_restarts += int(name != RECORD)
 
     def _start(self, name: str) -> None:
-        kind, more = (RecordSettings, {"session": self._session}) if name == RECORD else (RunSettings, {})
+        kind, more = (RecordSettings, self._session) if name == RECORD else (RunSettings, {})
         settings = kind(
             config=self._config,
             sensors=self._sensors,

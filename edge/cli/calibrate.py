@@ -15,7 +15,6 @@ from edge.cli import options as opt
 from edge.cli.replay import is_session
 from edge.config import Config, SensorConfig
 from edge.errors import ConfigError
-from edge.recording.settings import session_configuration
 from edge.replay import check_rate
 from edge.run_settings import RunSensor
 from edge.sources.files import read_recording
@@ -198,7 +197,7 @@ def _of_session(path: Path, *, low_rate: bool) -> list[MountingResult]:
     session = read_session(path)
     for loss in session.losses:
         print(f"{path.name}: {loss}", file=sys.stderr)
-    configured = {sensor.name: sensor.axes for sensor in session_configuration(session.info).ble.sensors}
+    configured = {sensor.name: sensor.axes for sensor in session.info.sensors}
     results = []
     for track in session.tracks:
         recordings = session.recordings(track)

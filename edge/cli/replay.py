@@ -161,7 +161,7 @@ def _replay_session(
         log.print(f"{path.name}: {loss}")
     if session.info.bundle_sha256 != bundle.variant.sha256:
         log.print(f"{path.name}: recorded with another model ({session.info.bundle}): its decisions were others")
-    screen = session_configuration(session.info).screen.spec_for(bundle.manifest)
+    screen = session_configuration(session.info).screen
     results = replay_session(
         session,
         bundle,

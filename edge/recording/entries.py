@@ -5,18 +5,21 @@ of little-endian numbers, so that what is read is what was recorded, to the bit.
 can enter: a sensor is its name in the topics.
 """
 
-from typing import Any, Final
+import functools
+from typing import Any, Final, get_args
 
 import msgspec
 import numpy as np
 
 from edge import messages
 from edge.messages import Message
-from edge.records import LinkState, LinkStatus, Record
+from edge.records import LinkStatus, Record
 from firmware_bridge.channels import CHANNELS, N_CHANNELS
 from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Gap, Restart
 
 FORMAT_VERSION: Final = 1
+DESCRIBED: Final = "described"
+"""The kind of a sensor that its user described: the file's name is the user's own."""
 PLOT_EVERY: Final = 4
 """Every so many samples one is recorded a second time as plain numbers, for viewers: 26 Hz of 104 draw a stride."""
 
@@ -25,21 +28,27 @@ _VALUE: Final = np.dtype("<f4")
 
 
 class RecordedSensor(msgspec.Struct, frozen=True, kw_only=True):
-    """One sensor of a session; ``kind`` is empty for the virtual one."""
+    """One sensor of a session: ``kind`` is empty for the virtual one, `DESCRIBED` for one of a user's own TOML file.
+
+    ``axes`` says which of its axes were the foot's; empty where the configuration did not.
+    """
 
     name: str
     kind: str = ""
+    axes: str = ""
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a session was recorded with; every file of it says so.
 
-    ``session`` is the same in all files of a session: when it began, in UTC. ``part`` numbers its files. ``person`` is
-    pseudonymous, or empty. ``configuration`` is JSON, without what tells a sensor, a folder or a person.
+    ``session`` is when it began, in UTC; with ``run_token``, 8 random hexadecimal digits, it is the same in all files
+    of a session and in no other. ``part`` numbers its files. ``person`` is pseudonymous, or empty. ``configuration`` is
+    the JSON of `edge.recording.settings.RecordedSettings`: what a replay needs, and nothing else.
     ``wall_minus_monotonic_ns`` maps ``received_ns`` to the wall-clock times of the file.
     """
 
     session: str
+    run_token: str
     part: int
     person: str
     sensors: tuple[RecordedSensor, ...]
@@ -125,6 +134,15 @@ class DropoutEntry(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class EndEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The last entry of a session that ended as it should: where it is missing, so is what came before it.
+
+    ``n_records``: one more than the last ``ring_sequence`` that its writer read, 0 where that read none.
+    """
+
+    n_records: int
+
+
 class SignalPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One sample as plain numbers, for plots; what counts is in ``samples/``."""
 
@@ -152,6 +170,7 @@ BUS_TOPICS: Final[dict[type[Message], str]] = {
 }
 SESSION_TOPIC: Final = "session/"
 DROPOUT_TOPIC: Final = "dropout/"
+END_TOPIC: Final = "end/"
 PLOT_TOPIC: Final = "signal"
 
 _KINDS: Final = {name: kind for kind, name in RING_TOPICS.items()}
@@ -164,7 +183,11 @@ def topic(name: str, sensor: str) -> str:
 
 def topics(info: SessionInfo) -> dict[str, type[msgspec.Struct]]:
     """All topics of a session and the struct of each; the same session gives the same order."""
-    found: dict[str, type[msgspec.Struct]] = {SESSION_TOPIC: SessionInfo, DROPOUT_TOPIC: DropoutEntry}
+    found: dict[str, type[msgspec.Struct]] = {
+        SESSION_TOPIC: SessionInfo,
+        DROPOUT_TOPIC: DropoutEntry,
+        END_TOPIC: EndEntry,
+    }
     for sensor in info.sensors:
         found.update({topic(name, sensor.name): kind for kind, name in RING_TOPICS.items()})
         found[topic(PLOT_TOPIC, sensor.name)] = SignalPoint
@@ -219,12 +242,6 @@ def block_of(entry: SamplesEntry) -> Block:
     )
 
 
-def status_of(entry: LinkEntry) -> LinkStatus:
-    """The status of a link as ingestion said it."""
-    fields = {name: getattr(entry, name) for name in LinkEntry.__struct_fields__ if name != "ring_sequence"}
-    return LinkStatus(**{**fields, "state": LinkState(entry.state)})
-
-
 def plot_points(block: Block, sensor: str, host_time_ns: int) -> list[tuple[int, SignalPoint]]:
     """Every `PLOT_EVERY`-th sample with the host's monotonic time at which it was taken."""
     first = -block.first_sample_index % PLOT_EVERY
@@ -246,6 +263,18 @@ def _without_nulls(value: Any) -> Any:
     return {name: _without_nulls(field) for name, field in value.items() if field is not None}
 
 
+class _Version(msgspec.Struct, frozen=True):
+    format_version: int
+
+
+def decode_info(data: bytes) -> SessionInfo:
+    """What a file says of its session; `ValueError` with words for the user where that is not to be read."""
+    found = msgspec.json.decode(data, type=_Version).format_version
+    if found != FORMAT_VERSION:
+        raise ValueError(f"it has format {found} of a session, and this version of frailedge reads {FORMAT_VERSION}")
+    return msgspec.json.decode(data, type=SessionInfo)
+
+
 def decode_entry(name: str, data: bytes) -> Entry | None:
     """The entry of a topic ``<name>/<sensor>/``, None where that is no record of the ring; `ValueError` if damaged."""
     kind = _KINDS.get(name)
@@ -253,17 +282,32 @@ def decode_entry(name: str, data: bytes) -> Entry | None:
 
 
 def decode_message(kind: type[Message], data: bytes) -> Message:
-    """A message as it was published."""
+    """A message as it was published; a field that its version did not have yet has its default."""
     return msgspec.convert(_with_nulls(msgspec.json.decode(data, type=dict[str, Any]), kind), kind)
 
 
 def _with_nulls(fields: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    found = {}
-    for field in msgspec.structs.fields(kind):
-        value = fields.get(field.name)
-        is_struct = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
-        found[field.name] = _with_nulls(value, field.type) if is_struct and isinstance(value, dict) else value
-    return found
+    """The fields, with those that `encode` left out; changes them."""
+    nullable, structs = _left_out(kind)
+    for name in nullable:
+        fields.setdefault(name, None)
+    for name, inner in structs:
+        if isinstance(fields.get(name), dict):
+            _with_nulls(fields[name], inner)
+    return fields
+
+
+@functools.cache
+def _left_out(kind: type[msgspec.Struct]) -> tuple[tuple[str, ...], tuple[tuple[str, type[msgspec.Struct]], ...]]:
+    """The fields that can be null and have no default, and those that are structs themselves."""
+    fields = msgspec.structs.fields(kind)
+    nullable = tuple(field.name for field in fields if field.required and type(None) in get_args(field.type))
+    structs = tuple(
+        (field.name, field.type)
+        for field in fields
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+    )
+    return nullable, structs
 
 
 def schema(kind: type[msgspec.Struct]) -> bytes:

@@ -75,7 +75,7 @@ class McapFile:
     def __init__(self, path: Path, schemas: dict[str, tuple[str, bytes]], metadata: dict[str, str]) -> None:
         self.path = path
         self.n_commits = 0
-        self._n_committed_bytes = 0
+        self.n_committed_bytes = 0
         self._out = _Uncommitted()
         self._writer = Writer(self._out, compression=CompressionType.ZSTD)
         self._writer.start(library=LIBRARY)
@@ -123,16 +123,16 @@ class McapFile:
             while data:
                 data = data[os.write(self._fd, data) :]
             os.fdatasync(self._fd)
-            if not self._n_committed_bytes:
+            if not self.n_committed_bytes:
                 _sync_folder(self.path.parent)
         except OSError:
             # Half a chunk at the end would be told as damage: cut it off, if the disk lets us.
             try:
-                os.ftruncate(self._fd, self._n_committed_bytes)
+                os.ftruncate(self._fd, self.n_committed_bytes)
             finally:
                 os.close(self._fd)
             raise
-        self._n_committed_bytes = os.lseek(self._fd, 0, os.SEEK_CUR)
+        self.n_committed_bytes = os.lseek(self._fd, 0, os.SEEK_CUR)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -159,7 +159,6 @@ class Salvaged:
 
     messages: tuple[StoredMessage, ...]
     metadata: dict[str, str]
-    n_chunks: int
     is_finished: bool
     n_damaged_bytes: int
     n_unnamed: int
@@ -197,7 +196,7 @@ def salvage(data: bytes) -> Salvaged:
                 n_unnamed += 1
             else:
                 messages.append(message)
-    return Salvaged(tuple(messages), metadata, len(chunks), starts_well and ends_well, n_damaged, n_unnamed)
+    return Salvaged(tuple(messages), metadata, starts_well and ends_well, n_damaged, n_unnamed)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes]]:

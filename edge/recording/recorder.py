@@ -4,6 +4,7 @@ It may be killed at any time, and the disk may fill up or vanish: then what come
 new file, and counted where it had to be given up. It never raises for what a disk does.
 """
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import msgspec
 
 from edge.messages import Message
 from edge.recording import entries
-from edge.recording.entries import DropoutEntry, SessionInfo
+from edge.recording.entries import DropoutEntry, EndEntry, SessionInfo
 from edge.recording.files import next_part, part_path
 from edge.recording.mcap_file import McapFile, StoredMessage
 from edge.recording.status import RecorderStatus
@@ -40,10 +41,18 @@ class Recorder:
     """One session into ``folder``; ``say`` gets a line when the recording stops or goes on.
 
     ``sensors`` gives each stream's name, as in `SessionInfo`; the times given are seconds of the monotonic clock.
+    ``n_overwritten``: so many records were gone from the ring, and told, before this recorder's life.
     """
 
     def __init__(
-        self, folder: Path, info: SessionInfo, sensors: dict[int, str], *, rotate_s: float, say: Callable[[str], object]
+        self,
+        folder: Path,
+        info: SessionInfo,
+        sensors: dict[int, str],
+        *,
+        rotate_s: float,
+        say: Callable[[str], object],
+        n_overwritten: int = 0,
     ) -> None:
         self._folder = folder
         self._info = info
@@ -58,9 +67,11 @@ class Recorder:
         self._file: McapFile | None = None
         self._opened_s = 0.0
         self._due_s = 0.0
-        self._problem = ""
+        self._problem = self._why = ""
         self._n_recorded = self._n_samples = self._n_unrecorded = self._n_unrecorded_samples = 0
-        self._n_overwritten = 0
+        self._n_overwritten = n_overwritten
+        self._n_bytes_before = self._next_sequence = 0
+        self._has_ended = False
 
     @property
     def status(self) -> RecorderStatus:
@@ -68,6 +79,8 @@ class Recorder:
         return RecorderStatus(
             file="" if self._file is None else self._file.path.name,
             problem=self._problem,
+            has_ended=self._has_ended,
+            n_bytes=self._n_bytes_before + (0 if self._file is None else self._file.n_committed_bytes),
             n_recorded=self._n_recorded,
             n_samples=self._n_samples,
             n_unrecorded=self._n_unrecorded,
@@ -77,6 +90,7 @@ class Recorder:
 
     def take_record(self, ring_sequence: int, record: Record) -> None:
         """A record of the ring, in its order."""
+        self._next_sequence = ring_sequence + 1
         stream_id, item = record.stream_id, record.item
         sensor = self._sensors[stream_id]
         if isinstance(item, LinkStatus) and item.rate_hz > 0:
@@ -104,7 +118,7 @@ class Recorder:
             )
 
     def count_overwritten(self, n_records: int) -> None:
-        """So many records in all were gone from the ring before they were read."""
+        """So many records in all, over all lives, were gone from the ring before they were read."""
         if n_records > self._n_overwritten:
             self._dropped.n_records += n_records - self._n_overwritten
             self._dropped.why = "overwritten in the ring before they were read"
@@ -121,9 +135,20 @@ class Recorder:
     def commit(self, now_s: float) -> bool:
         """Bring what was taken to the disk; False where the disk does not let us."""
         if self._file is not None and now_s - self._opened_s >= self._rotate_s:
-            self.close()
-        if not self._pending:
+            self._finish_file()
+        if not self._pending and not self._dropped.why:
             return True
+        return self._write(now_s)
+
+    def close(self) -> None:
+        """End the session: what waits, the mark of its end, and the file finished; what the disk refuses is counted."""
+        self._has_ended = True
+        if self._write(0.0, is_end=True):
+            self._finish_file()
+        while self._pending:
+            self._give_up()
+
+    def _write(self, now_s: float, *, is_end: bool = False) -> bool:
         try:
             if self._file is None:
                 self._open(now_s)
@@ -132,6 +157,9 @@ class Recorder:
                 self._file.add(self._stored(entries.DROPOUT_TOPIC, time.monotonic_ns(), self._dropped.entry()))
             for pending in self._pending:
                 self._file.add(pending.message)
+            if is_end:
+                end = EndEntry(n_records=self._next_sequence)
+                self._file.add(self._stored(entries.END_TOPIC, time.monotonic_ns(), end))
             self._file.commit()
         except OSError as error:
             self._failed(error)
@@ -146,21 +174,26 @@ class Recorder:
         self._dropped = _Dropped()
         return True
 
-    def close(self) -> None:
-        """Finish the file, if there is one; what was committed stays where the disk refuses even that."""
-        if self._file is None:
-            return
-        file, self._file = self._file, None
+    def _finish_file(self) -> None:
+        """What was committed stays where the disk refuses even that."""
+        assert self._file is not None, "there is one"
         try:
-            file.close()
+            self._file.close()
         except OSError as error:
             self._failed(error)
+        else:
+            self._leave_file()
+
+    def _leave_file(self) -> None:
+        if self._file is not None:
+            self._n_bytes_before += self._file.n_committed_bytes
+            self._file = None
 
     def _open(self, now_s: float) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = next_part(self._folder, self._info.session)
+        part = next_part(self._folder, self._info.session, self._info.run_token)
         info = msgspec.structs.replace(self._info, part=part)
-        path = part_path(self._folder, info.session, part)
+        path = part_path(self._folder, info.session, info.run_token, part)
         file = McapFile(path, self._schemas, {"session": entries.encode(info).decode()})
         file.add(self._stored(entries.SESSION_TOPIC, time.monotonic_ns(), info))
         self._file, self._opened_s = file, now_s
@@ -168,11 +201,14 @@ class Recorder:
     def _failed(self, error: OSError) -> None:
         """Nothing is lost yet: what waits goes into the next file."""
         if self._file is not None and self._file.n_commits == 0:
-            self._file.path.unlink(missing_ok=True)
-        self._file = None
+            with contextlib.suppress(OSError):  # a disk that may not be written lets nobody tidy up either
+                self._file.path.unlink()
+        self._leave_file()
+        self._why = f"the disk refused: {error.strerror}"
         problem = f"cannot record in {self._folder}: {error.strerror}"
         if problem != self._problem:
-            self._say(f"{problem}; the classification goes on, and recording is tried again every {RETRY_EVERY_S:g} s")
+            again = "" if self._has_ended else f", and recording is tried again every {RETRY_EVERY_S:g} s"
+            self._say(f"{problem}; the classification goes on{again}")
         self._problem = problem
 
     def _put(
@@ -189,10 +225,14 @@ class Recorder:
         stored = self._stored(topic, time_ns, value, sequence=sequence, publish_time_ns=publish_time_ns)
         self._pending.append(_Pending(stored, n_samples, is_record))
         if len(self._pending) > MAX_PENDING:
-            given_up = self._pending.popleft()
-            self._n_unrecorded += 1
-            self._n_unrecorded_samples += given_up.n_samples
-            self._dropped.add(given_up, self._problem or "they came faster than the disk takes them")
+            self._give_up()
+
+    def _give_up(self) -> None:
+        given_up = self._pending.popleft()
+        self._n_unrecorded += 1
+        self._n_unrecorded_samples += given_up.n_samples
+        # Not the problem itself, which names the folder.
+        self._dropped.add(given_up, self._why if self._problem else "they came faster than the disk takes them")
 
     def _stored(
         self, topic: str, time_ns: int, value: msgspec.Struct, *, sequence: int = 0, publish_time_ns: int | None = None

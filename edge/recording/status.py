@@ -12,12 +12,15 @@ _STATUS_FILE: Final = "recorder.json"
 class RecorderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How the recording goes: ``problem`` is empty while it does; counts run since this recorder started.
 
-    ``n_recorded`` entries are on the disk, with ``n_samples``. ``n_unrecorded`` were given up for want of room, and
+    ``has_ended``: it was told to end, and has. ``n_bytes`` are on the disk, ``n_recorded`` entries with ``n_samples``.
+    ``n_unrecorded`` were given up for want of room, and
     ``n_overwritten`` records of the ring were gone before they were read.
     """
 
     file: str = ""
     problem: str = ""
+    has_ended: bool = False
+    n_bytes: int = 0
     n_recorded: int = 0
     n_samples: int = 0
     n_unrecorded: int = 0

@@ -19,7 +19,7 @@ from edge.errors import RecordingError
 from edge.messages import Message
 from edge.recording import entries
 from edge.recording.entries import DropoutEntry, Entry, GapEntry, LinkEntry, RestartEntry, SamplesEntry, SessionInfo
-from edge.recording.files import session_files
+from edge.recording.files import session_files, stray_files
 from edge.recording.mcap_file import Salvaged, salvage
 from edge.sources.recording import Recording
 from firmware_bridge.channels import N_CHANNELS, Samples
@@ -109,7 +109,7 @@ def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
     found: dict[int, Entry] = {}  # a recorder that was killed may have written some of them twice
     published: dict[tuple[str, str, int], Message] = {}
     dropouts: list[DropoutEntry] = []
-    losses: list[str] = []
+    losses = [f"{stray}: is not called as a file of a session, and was left out" for stray in stray_files(path)]
     info: SessionInfo | None = None
     first_part = 0
     for file in files:
@@ -169,12 +169,9 @@ def _info(file: Path, part: Salvaged) -> SessionInfo | None:
     if not data:
         return None
     try:
-        info = msgspec.json.decode(data, type=SessionInfo)
+        return entries.decode_info(data)
     except ValueError as error:
-        raise RecordingError(f"{file}: is an MCAP file, but no session of this program: {error}") from error
-    if info.format_version > entries.FORMAT_VERSION:
-        raise RecordingError(f"{file}: was recorded by frailedge {info.version}, which is newer than this one")
-    return info
+        raise RecordingError(f"{file}: is an MCAP file, but no session that can be read: {error}") from error
 
 
 def _damage(file: Path, part: Salvaged) -> list[str]:

@@ -1,6 +1,9 @@
 """Sessions for tests: what a virtual sensor sent, through ring and recorder, as live does it, on a clock of its own."""
 
-from collections.abc import Callable
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.bundle import Bundle
@@ -19,6 +22,7 @@ from firmware_bridge.devices.v1 import DeviceV1
 from firmware_bridge.peripheral import rehearse
 
 SESSION = "20261122T224415Z"
+RUN_TOKEN = "0c0ffee0"
 START_NS = 1_000_000_000_000
 WALL_MINUS_MONOTONIC_NS = 1_763_800_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -26,7 +30,7 @@ SECOND_NS = 1_000_000_000
 NumberedRecord = tuple[int, Record]
 
 
-def settings(folder: Path, *sensors: str, rotate_minutes: float = 10.0) -> RecordSettings:
+def settings(folder: Path, *sensors: str, rotate_minutes: float = 10.0, run_token: str = RUN_TOKEN) -> RecordSettings:
     return RecordSettings(
         config=Config(
             record=RecordConfig(on=True, directory=str(folder), rotate_minutes=rotate_minutes, person="P007")
@@ -37,6 +41,7 @@ def settings(folder: Path, *sensors: str, rotate_minutes: float = 10.0) -> Recor
         doorbell=-1,
         supervisor_pid=0,
         session=SESSION,
+        run_token=run_token,
     )
 
 
@@ -70,8 +75,15 @@ def sent(folder: Path, duration_s: float, *, n_boots: int = 1, **of_the_sensor: 
     return found
 
 
-def recorder(folder: Path, bundle: Bundle, say: Callable[[str], object], *, rotate_s: float = 600.0) -> Recorder:
-    made = settings(folder, "left")
+def recorder(
+    folder: Path,
+    bundle: Bundle,
+    say: Callable[[str], object],
+    *,
+    rotate_s: float = 600.0,
+    run_token: str = RUN_TOKEN,
+) -> Recorder:
+    made = settings(folder, "left", run_token=run_token)
     info = session_info(made, bundle, WALL_MINUS_MONOTONIC_NS)
     return Recorder(folder, info, {0: "left"}, rotate_s=rotate_s, say=say)
 
@@ -100,3 +112,15 @@ def record_all(records: list[NumberedRecord], recording: Recorder) -> None:
         recording.commit_if_due(record.item.received_ns / 1e9)
     recording.commit(records[-1][1].item.received_ns / 1e9)
     recording.close()
+
+
+@contextmanager
+def as_nobody_special() -> Iterator[None]:
+    """Root may write everywhere: be somebody else for a while."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

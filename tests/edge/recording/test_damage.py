@@ -18,7 +18,7 @@ from tests.edge.cli.run import frailedge
 from tests.edge.recording.made import live, recorder, sent
 
 DURATION_S = 30.0
-NAME = "20261122T224415Z-1.mcap"
+NAME = "20261122T224415Z-0c0ffee0-1.mcap"
 
 
 class Whole:
