@@ -5,10 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.config import Config, load_config
+from edge.config import Config, ScreenConfig, load_config
 from edge.errors import ConfigError
 from edge.paths import configs_dir
 from edge.toml import read_toml
+from tests.tiny_bundle import tiny_manifest
 
 
 def assert_holds_every_key(text: str, section: str, values: msgspec.Struct) -> None:
@@ -59,3 +60,20 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml"):
         read_toml(tmp_path / "absent.toml", Config)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "mounting", "keeps_slope"),
+    [
+        ("synthetic twins", "trust", False),  # computed in the foot's own frame
+        ("recordings of people", "trust", True),
+        ("recordings of people", "correct", False),
+    ],
+)
+def test_a_sensor_keeps_its_slope_only_for_a_model_trained_on_sloping_ones(
+    trained_on: str, mounting: str, keeps_slope: bool
+) -> None:
+    manifest = tiny_manifest()
+    training = msgspec.structs.replace(manifest.training, trained_on=trained_on, windows="judged", mounting=mounting)
+    screen = ScreenConfig().spec_for(msgspec.structs.replace(manifest, training=training, gravity="included"))
+    assert (screen.keeps_slope, screen.mounting, screen.gravity) == (keeps_slope, "correct", "included")
