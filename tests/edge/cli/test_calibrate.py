@@ -16,12 +16,12 @@ import typer
 
 from edge.bundle import load_bundle
 from edge.cli import calibrate
-from edge.config import BleConfig, SensorConfig
 from edge.errors import ConfigError, RecordingError
 from edge.paths import default_bundle_dir
 from edge.recording.recorder import Recorder
 from edge.recording.settings import session_info
 from edge.records import LinkStatus
+from edge.run_settings import RunSensor
 from edge.sources.conventions import parse_axes, to_foot_frame
 from firmware_bridge.channels import Samples
 from firmware_bridge.walker import walk
@@ -114,10 +114,10 @@ def test_a_recorded_session_is_calibrated_with_the_axes_it_was_recorded_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], turns_itself: bool, axes: str
 ) -> None:
     bundle = load_bundle(default_bundle_dir())
-    known = BleConfig(sensors=(SensorConfig(name="left", match="FE-left", axes="x,-z,y"),))
-    made_with = made.settings(tmp_path, "left")
-    made_with = msgspec.structs.replace(made_with, config=msgspec.structs.replace(made_with.config, ble=known))
-    info = session_info(made_with, bundle, made.WALL_MINUS_MONOTONIC_NS)
+    sensor = RunSensor(stream_id=0, name="left", axes="x,-z,y")
+    info = session_info(
+        msgspec.structs.replace(made.settings(tmp_path), sensors=(sensor,)), bundle, made.WALL_MINUS_MONOTONIC_NS
+    )
     recording = Recorder(tmp_path, info, {0: "left"}, rotate_s=600.0, say=print)
     records = [
         (sequence, replace(record, item=replace(record.item, is_foot_frame=turns_itself)))
