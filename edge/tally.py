@@ -5,22 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from edge.board import RESEARCH_ONLY
 from edge.config import VirtualConfig
 from edge.manifest import Manifest
 from edge.messages import Decision, Health, Message
-
-_LINK_COUNTS = (
-    "n_packets",
-    "n_corrupt",
-    "n_duplicates",
-    "n_lost_samples",
-    "n_lost_estimated",
-    "n_gaps",
-    "n_reconnects",
-)
+from edge.totals import HealthTotals
 
 
 @dataclass(slots=True)
@@ -54,8 +43,7 @@ class Tally:
     def __init__(self, sensors: Sequence[str]) -> None:
         self._parts = {sensor: [_Part(f"sensor {sensor}")] for sensor in sensors}
         self._change_s = float("inf")
-        self._healths: dict[str, dict[str, Health]] = {sensor: {} for sensor in sensors}
-        self._before: dict[str, Counter[str]] = {sensor: Counter() for sensor in sensors}
+        self._totals = {sensor: HealthTotals() for sensor in sensors}
         self.title = f"frailedge live · {' and '.join(sensors)}"
 
     @classmethod
@@ -73,18 +61,12 @@ class Tally:
     @property
     def has_health(self) -> bool:
         """Whether the run ever said how it was doing."""
-        return any(self._healths.values())
+        return any(totals.health is not None for totals in self._totals.values())
 
     def take(self, message: Message) -> None:
         """Note a message."""
         if isinstance(message, Health):
-            lives = self._healths[message.sensor]
-            if lives and message.boot_id not in lives:
-                last = next(reversed(lives.values()))
-                if message.n_packets < last.n_packets:
-                    # Both processes died: this inference knows of nothing that an earlier ingestion had counted.
-                    self._before[message.sensor].update({name: getattr(last, name) for name in _LINK_COUNTS})
-            lives[message.boot_id] = message
+            self._totals[message.sensor].take(message)
         elif isinstance(message, Decision):
             parts = self._parts[message.sensor]
             part = parts[min(int(message.window_stop_s > self._change_s), len(parts) - 1)]
@@ -103,18 +85,9 @@ class Tally:
         return [*lines, f"  {RESEARCH_ONLY}"]
 
     def _sensor_lines(self, sensor: str, n_restarts: int) -> list[str]:
-        lives = list(self._healths[sensor].values())
-        if not lives:
+        health = self._totals[sensor].health
+        if health is None:
             return ["  nothing was published: the sensor or the inference process never got going"]
-        # Counts of the link run on when inference is restarted, those of windows begin anew.
-        before = self._before[sensor]
-        health = msgspec.structs.replace(
-            lives[-1], **{name: getattr(lives[-1], name) + before[name] for name in _LINK_COUNTS}
-        )
-        n_windows, n_decisions = sum(life.n_windows for life in lives), sum(life.n_decisions for life in lives)
-        n_refused = sum(life.n_windows_refused for life in lives)
-        n_samples = sum(life.n_samples for life in lives)
-        n_bridged = sum(life.n_bridged_samples for life in lives)
         median_ms, p99_ms = health.latency_median_ms, health.latency_p99_ms
         age = f"{median_ms['total']:.0f} ms, p99 {p99_ms['total']:.0f} ms" if "total" in median_ms else "unknown"
         how = "all counted exactly"
@@ -124,10 +97,11 @@ class Tally:
         if health.n_gaps:
             lost += f" in {health.n_gaps} gaps, {how}"
         return [
-            f"  {n_windows} windows, {n_decisions} decisions, {n_refused} windows refused for gaps",
-            f"  {health.n_packets} packets, {n_samples} samples, {lost} ({n_bridged} bridged), {health.n_corrupt} "
-            f"corrupt and {health.n_duplicates} duplicate packets, {health.ring_lost} records lost in the ring, "
-            f"{n_restarts} restarts, {health.n_reconnects} reconnects",
+            f"  {health.n_windows} windows, {health.n_decisions} decisions, "
+            f"{health.n_windows_refused} windows refused for gaps",
+            f"  {health.n_packets} packets, {health.n_samples} samples, {lost} ({health.n_bridged_samples} bridged), "
+            f"{health.n_corrupt} corrupt and {health.n_duplicates} duplicate packets, "
+            f"{health.ring_lost} records lost in the ring, {n_restarts} restarts, {health.n_reconnects} reconnects",
             f"  age of the newest sample when its prediction left: median {age}",
         ]
 

@@ -1,11 +1,11 @@
-"""What is known of a walk by its strides so far: means and deviations of the figures that GSTRIDE's register lists.
+"""What is known of a walk by its strides so far: means and deviations of figures that most registers of gait list.
 
 Strides go in, figures come out, in the register's units, over all strides and over the last ones. Strides that cannot
 be anybody's are counted and left out. Memory is constant.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,7 +100,7 @@ class GaitFigures:
             return False
         self.n_strides += 1
         self._recent.append(stride)
-        _add(self._all, stride)
+        _add(self._all, _values(stride))
         return True
 
     @property
@@ -111,10 +111,17 @@ class GaitFigures:
     @property
     def recent(self) -> FigureSet:
         """Over the last strides."""
-        sums = [_Welford() for _ in range(6)]
-        for stride in self._recent:
-            _add(sums, stride)
-        return _figures(sums, len(self._recent))
+        return figures_of(map(_values, self._recent))
+
+
+def figures_of(strides: Iterable[Iterable[float | None]]) -> FigureSet:
+    """The figures of plausible strides, each given by its six values in the order of `FigureSet`."""
+    sums = [_Welford() for _ in range(6)]
+    n_strides = 0
+    for values in strides:
+        n_strides += 1
+        _add(sums, values)
+    return _figures(sums, n_strides)
 
 
 def _values(stride: Stride) -> Iterator[float | None]:
@@ -127,8 +134,8 @@ def _values(stride: Stride) -> Iterator[float | None]:
     yield stride.gait_speed_m_s
 
 
-def _add(sums: list[_Welford], stride: Stride) -> None:
-    for one, value in zip(sums, _values(stride), strict=True):
+def _add(sums: list[_Welford], values: Iterable[float | None]) -> None:
+    for one, value in zip(sums, values, strict=True):
         if value is not None:
             one.add(value)
 
