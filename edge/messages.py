@@ -137,6 +137,7 @@ class StrideFigures(msgspec.Struct, frozen=True):
 class Gait(Message, frozen=True, kw_only=True):
     """Strides walked so far: ``session`` all of them, ``recent`` the last 20, ``strides`` those since the last message.
 
+    ``n_implausible`` more were no stride that anybody takes, and are in none of these.
     ``mounting`` says how the sensor sits on the foot: ``as configured``, ``corrected``, ``cannot tell`` (with
     ``mounting_reason``) or ``trusted``; ``mounting_strides`` are held to tell it by, of the 10 that it needs; ``side``
     is the foot, where that shows. While it cannot be told, no stride is told either; those of the last minute follow
@@ -146,6 +147,7 @@ class Gait(Message, frozen=True, kw_only=True):
     session: GaitSummary
     recent: GaitSummary
     strides: tuple[StrideFigures, ...]
+    n_implausible: int
     mounting: str
     mounting_reason: str
     mounting_strides: int

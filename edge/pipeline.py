@@ -276,6 +276,7 @@ class Pipeline:
                 session=_summary(screen.figures.all),
                 recent=_summary(screen.figures.recent),
                 strides=strides,
+                n_implausible=screen.figures.n_implausible,
                 mounting=mounting.state if self._finds_mounting else "trusted",
                 mounting_reason=mounting.reason if self._finds_mounting else "",
                 mounting_strides=screen.mounting_strides,

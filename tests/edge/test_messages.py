@@ -75,6 +75,7 @@ EXAMPLES: list[Message] = [
         session=GAIT,
         recent=GAIT,
         strides=(StrideFigures(1.5, 1.1, 62.0, 38.0, None, None),),
+        n_implausible=1,
         mounting="corrected",
         mounting_reason="",
         mounting_strides=12,
