@@ -232,10 +232,11 @@ def entry_of(record: Record, sensor: str, ring_sequence: int, *, rate_hz: float,
 
 def block_of(entry: SamplesEntry) -> Block:
     """The block of an entry; `ValueError` where its arrays do not fit each other."""
-    saturated = np.unpackbits(np.frombuffer(entry.saturated, np.uint8), count=entry.n_samples, bitorder="little")
+    device_time_ns = np.frombuffer(entry.device_time_ns, _TIME)
+    saturated = np.unpackbits(np.frombuffer(entry.saturated, np.uint8), bitorder="little")[: len(device_time_ns)]
     return Block(
         first_sample_index=entry.first_sample_index,
-        device_time_ns=np.frombuffer(entry.device_time_ns, _TIME),
+        device_time_ns=device_time_ns,
         samples=np.frombuffer(entry.samples, _VALUE).reshape(-1, N_CHANNELS),
         saturated=saturated.view(np.bool_),
         received_ns=entry.received_ns,
@@ -275,10 +276,13 @@ def decode_info(data: bytes) -> SessionInfo:
     return msgspec.json.decode(data, type=SessionInfo)
 
 
-def decode_entry(name: str, data: bytes) -> Entry | None:
-    """The entry of a topic ``<name>/<sensor>/``, None where that is no record of the ring; `ValueError` if damaged."""
+def decode_entry(name: str, data: bytes, *, whole: bool = True) -> Entry | None:
+    """The entry of a topic ``<name>/<sensor>/``, None where that is no record of the ring; `ValueError` if damaged.
+
+    Without ``whole`` it is an `Entry` and no more, which is quicker.
+    """
     kind = _KINDS.get(name)
-    return None if kind is None else msgspec.json.decode(data, type=kind)
+    return None if kind is None else msgspec.json.decode(data, type=kind if whole else Entry)
 
 
 def decode_message(kind: type[Message], data: bytes) -> Message:

@@ -85,6 +85,12 @@ def stray_files(path: Path) -> list[str]:
     return sorted(entry for entry in _entries(path) if entry.endswith(SUFFIX) and _name(entry) is None)
 
 
+def part_number(path: Path) -> int | None:
+    """The part that a file's name tells, None where it is not called as a file of a session."""
+    name = _name(path.name)
+    return None if name is None else name.part
+
+
 def _name(entry: str) -> _Name | None:
     match = _NAME.fullmatch(entry)
     return _Name(match[1], match[2], int(match[3]), match[4]) if match else None

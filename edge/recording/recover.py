@@ -3,6 +3,7 @@
 The damaged file is never changed, and nothing is ever overwritten.
 """
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Final
 
 from edge.errors import RecordingError
 from edge.recording import entries
+from edge.recording.entries import SamplesEntry
 from edge.recording.files import SUFFIX
 from edge.recording.mcap_file import McapFile, StoredMessage
-from edge.sources.session import read_part, read_session
+from edge.sources.session_reader import SessionReader, damage_of, read_part
 
 _MESSAGES_A_CHUNK: Final = 256
 """About what the recorder puts into one."""
@@ -46,8 +48,11 @@ def recover(path: Path, copy: Path) -> Recovered:
     if not path.is_file():
         raise RecordingError(f"{path}: no such file; name one file of a session")
     info, part = read_part(path)
-    session = read_session(path)
-    n_samples = {track.sensor: len(track.samples) for track in session.tracks}
+    reader = SessionReader(path)
+    n_samples = dict.fromkeys((sensor.name for sensor in info.sensors), 0)
+    for entry in itertools.chain.from_iterable(piece.entries for piece in reader):
+        if isinstance(entry, SamplesEntry) and entry.sensor in n_samples:
+            n_samples[entry.sensor] += entry.n_samples
     if part.is_finished and not part.n_damaged_bytes and not part.n_unnamed:
         return Recovered(None, len(part.messages), n_samples, ())
     counts = Counter(message.topic for message in part.messages)
@@ -68,4 +73,5 @@ def recover(path: Path, copy: Path) -> Recovered:
     except OSError as error:
         copy.unlink(missing_ok=True)  # half a copy helps nobody
         raise RecordingError(f"{copy}: cannot be written: {error.strerror}") from error
-    return Recovered(copy, len(part.messages), n_samples, session.losses)
+    cut = () if part.is_finished else (f"{path.name}: was not finished: at most the last second before that is lost",)
+    return Recovered(copy, len(part.messages), n_samples, (*damage_of(path, part), *cut, *reader.holes))

@@ -1,31 +1,26 @@
 """A recorded session read back: every sensor's samples, gaps and restarts in the order in which live had them.
 
-Files of `edge.recording` enter, a `Session` leaves that `edge.replay_session` pushes exactly as live did. What a
-damaged or missing file takes away is said in `Session.losses`; nothing is made up for it, and nothing that no checksum
-covers is believed.
+Files of `edge.recording` enter. A `Session` leaves, which `edge.replay_session` pushes exactly as live did; or, for who
+needs no samples, a `SessionLog`. What is damaged or missing is said in ``losses`` (`edge.sources.session_reader`).
 """
 
 import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import RecordingError
 from edge.messages import Message
 from edge.recording import entries
-from edge.recording.entries import DropoutEntry, Entry, GapEntry, LinkEntry, RestartEntry, SamplesEntry, SessionInfo
-from edge.recording.files import session_files, stray_files
-from edge.recording.mcap_file import Salvaged, salvage
+from edge.recording.entries import Entry, GapEntry, LinkEntry, RestartEntry, SamplesEntry, SessionInfo
 from edge.sources.recording import Recording
+from edge.sources.session_reader import Published, SessionReader
 from firmware_bridge.channels import N_CHANNELS, Samples
-
-_FOREIGN: Final = "it is another program's"
-_MESSAGE_KINDS: Final = {name: kind for kind, name in entries.BUS_TOPICS.items()}
+from firmware_bridge.events import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,154 +94,172 @@ class Session:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class SessionLog:
+    """What live published in a session, of the kinds that were asked for, in its order; no samples.
+
+    ``losses`` as in `Session`; ``parts`` are the numbers of the files that were read.
+    """
+
+    path: Path
+    info: SessionInfo
+    messages: tuple[Published, ...]
+    losses: tuple[str, ...]
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPart:
+    """What a file adds to a `Track`: its steps count samples since the session began, its arrays since the file did.
+
+    ``stretches``: of each stretch between two restarts that has samples here, its number from 1, those samples, and
+    the monotonic time of the host at which the first of them was taken.
+    """
+
+    steps: tuple[Step, ...]
+    time_ns: NDArray[np.int64]
+    samples: Samples
+    saturated: NDArray[np.bool_]
+    stretches: tuple[tuple[int, slice, int], ...]
+
+
 def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
     """Read a session: a file of it, its folder, or folder and name (`edge.recording.files.session_files`).
 
     ``kinds`` are the published messages to be read too. `RecordingError` for what is no session, or of which not even
     the beginning can be read; what else is damaged or missing stands in `Session.losses`.
     """
-    files = session_files(path)
-    found: dict[int, Entry] = {}  # a recorder that was killed may have written some of them twice
-    published: dict[tuple[str, str, int], Message] = {}
-    dropouts: list[DropoutEntry] = []
-    losses = [f"{stray}: is not called as a file of a session, and was left out" for stray in stray_files(path)]
-    info: SessionInfo | None = None
-    first_part = 0
-    for file in files:
-        part = _salvage(file)
-        part_info = _info(file, part)
-        losses += _damage(file, part)
-        if part_info is None:
-            continue
-        if info is not None and part_info.session != info.session:
-            raise RecordingError(f"{file}: is of session {part_info.session}, {files[0]} of {info.session}")
-        info = info or part_info
-        first_part = first_part or part_info.part
-        try:
-            for message in part.messages:
-                name = message.topic.split("/", 1)[0]
-                if message.topic == entries.DROPOUT_TOPIC:
-                    dropouts.append(msgspec.json.decode(message.data, type=DropoutEntry))
-                elif (entry := entries.decode_entry(name, message.data)) is not None:
-                    found.setdefault(entry.ring_sequence, entry)
-                elif (kind := _MESSAGE_KINDS.get(name)) in kinds and kind is not None:
-                    told = entries.decode_message(kind, message.data)
-                    published.setdefault((message.topic, told.boot_id, told.sequence), told)
-        except ValueError as error:  # msgspec's errors are ValueErrors
-            raise RecordingError(f"{file}: {message.topic} is not what this program records: {error}") from error
-    if info is None:
-        raise RecordingError(f"{path}: holds nothing of a session: {'; '.join(losses) or _FOREIGN}")
-    ordered = [found[sequence] for sequence in sorted(found)]
-    losses += _holes(ordered, starts_at_0=first_part == 1)
-    losses += [f"while live ran, {_dropped(dropout)}" for dropout in dropouts]
+    reader = SessionReader(path, kinds)
+    builders: dict[str, TrackBuilder] = {}
+    found: dict[str, list[TrackPart]] = {}
+    messages: list[Message] = []
+    for part in reader:
+        for sensor in part.info.sensors:
+            builder = builders.setdefault(sensor.name, TrackBuilder(path, sensor.name))
+            found.setdefault(sensor.name, []).append(builder.take(part.entries))
+        messages += [published.message for published in part.published]
     tracks = tuple(
-        _track(sensor.name, sensor.kind, [entry for entry in ordered if entry.sensor == sensor.name])
-        for sensor in info.sensors
+        Track(
+            sensor=sensor.name,
+            kind=sensor.kind,
+            rate_hz=builders[sensor.name].rate_hz,
+            time_ns=np.concatenate([piece.time_ns for piece in found[sensor.name]]),
+            samples=np.concatenate([piece.samples for piece in found[sensor.name]]),
+            saturated=np.concatenate([piece.saturated for piece in found[sensor.name]]),
+            steps=tuple(step for piece in found[sensor.name] for step in piece.steps),
+            statuses=tuple(builders[sensor.name].statuses),
+        )
+        for sensor in reader.info.sensors
     )
-    return Session(path, info, tracks, tuple(published.values()), tuple(losses))
+    return Session(path, reader.info, tracks, tuple(messages), reader.losses)
 
 
-def read_part(file: Path) -> tuple[SessionInfo, Salvaged]:
-    """One file as it stands; `RecordingError` where not even its session can be told."""
-    part = _salvage(file)
-    info = _info(file, part)
-    if info is None:
-        raise RecordingError(f"{file}: holds nothing of a session: {'; '.join(_damage(file, part)) or _FOREIGN}")
-    return info, part
+def read_messages(path: Path, kinds: Collection[type[Message]]) -> SessionLog:
+    """What live published, of ``kinds``: the samples are passed over, and no more than two files held at a time.
+
+    ``path`` and errors as for `read_session`.
+    """
+    reader = SessionReader(path, kinds, whole_records=False)
+    messages = tuple(itertools.chain.from_iterable(part.published for part in reader))
+    return SessionLog(path, reader.info, messages, reader.losses, reader.parts)
 
 
-def _salvage(file: Path) -> Salvaged:
-    try:
-        return salvage(file.read_bytes())
-    except OSError as error:
-        raise RecordingError(f"{file}: cannot be read: {error.strerror}") from error
+class TrackBuilder:
+    """One sensor's records, file by file and in order, become samples and steps.
+
+    ``rate_hz`` is the sensor's nominal rate as far as was read, 0 where nothing says it. `RecordingError`, which names
+    ``path``, where a record is whole but holds no signal.
+    """
+
+    def __init__(self, path: Path, sensor: str) -> None:
+        self.rate_hz = 0.0
+        self.statuses: list[LinkEntry] = []
+        self._path = path
+        self._sensor = sensor
+        self._n_samples = 0
+        self._newest_ns: int | None = None
+        self._boot_id = -1
+        self._stretch = 0
+        self._is_fresh = True
+
+    def take(self, ordered: Iterable[Entry]) -> TrackPart:
+        """What these records add; those of other sensors are passed over."""
+        steps: list[Step] = []
+        blocks: list[Block] = []
+        begun: list[tuple[int, int, int]] = []
+        first = self._n_samples
+        for entry in ordered:
+            if entry.sensor != self._sensor:
+                continue
+            if isinstance(entry, LinkEntry | SamplesEntry) and not self.rate_hz:
+                self.rate_hz = max(0.0, entry.rate_hz)
+            if isinstance(entry, SamplesEntry):
+                try:
+                    blocks.append(entries.block_of(entry))
+                except ValueError as error:
+                    raise self._no_signal(entry, str(error)) from error
+                steps += self._push(entry, blocks[-1])
+                if self._is_fresh or not begun:
+                    self._stretch += self._is_fresh
+                    self._is_fresh = False
+                    begun.append((self._stretch, steps[-1].begin - first, _taken_ns(entry, blocks[-1])))
+            elif isinstance(entry, RestartEntry):
+                steps.append(self._restart(entry))
+                self._newest_ns, self._boot_id = None, entry.boot_id
+            elif isinstance(entry, GapEntry):
+                steps.append(self._gap(entry))
+            elif isinstance(entry, LinkEntry):
+                self.statuses.append(entry)
+        ends = [begin for _, begin, _ in begun[1:]] + [self._n_samples - first]
+        return TrackPart(
+            steps=tuple(steps),
+            time_ns=np.concatenate([np.empty(0, np.int64), *(block.device_time_ns for block in blocks)]),
+            samples=np.concatenate([np.empty((0, N_CHANNELS), np.float32), *(block.samples for block in blocks)]),
+            saturated=np.concatenate([np.empty(0, np.bool_), *(block.saturated for block in blocks)]),
+            stretches=tuple(
+                (number, slice(begin, end), taken_ns)
+                for (number, begin, taken_ns), end in zip(begun, ends, strict=False)
+            ),
+        )
+
+    def _push(self, entry: SamplesEntry, block: Block) -> list[Step]:
+        if np.any(np.diff(block.device_time_ns) <= 0):
+            raise self._no_signal(entry, "device times do not rise")
+        # The record that said so is lost, or live lost it too: it goes by the times then, as live does.
+        is_anew = self._newest_ns is not None and int(block.device_time_ns[0]) <= self._newest_ns
+        if is_anew or (self._boot_id != -1 and entry.boot_id not in {-1, self._boot_id}):
+            restarts = [self._restart(entry)]
+        else:
+            restarts = []
+        self._boot_id = entry.boot_id
+        self._newest_ns = int(block.device_time_ns[-1])
+        begin, self._n_samples = self._n_samples, self._n_samples + len(block.samples)
+        return [*restarts, Step("push", entry.ring_sequence, entry.received_ns, begin, self._n_samples)]
+
+    def _restart(self, entry: Entry) -> Step:
+        self._is_fresh = True
+        return Step("restart", entry.ring_sequence, entry.received_ns, self._n_samples, self._n_samples)
+
+    def _gap(self, entry: GapEntry) -> Step:
+        return Step(
+            "gap",
+            entry.ring_sequence,
+            entry.received_ns,
+            self._n_samples,
+            self._n_samples,
+            entry.first_sample_index,
+            entry.n_samples,
+            entry.is_estimated,
+        )
+
+    def _no_signal(self, entry: Entry, why: str) -> RecordingError:
+        return RecordingError(
+            f"{self._path}: record {entry.ring_sequence} of sensor {entry.sensor} is no signal: {why}"
+        )
 
 
-def _info(file: Path, part: Salvaged) -> SessionInfo | None:
-    """From the file's first message, or its metadata where the chunk with that message is damaged."""
-    told = next((message.data for message in part.messages if message.topic == entries.SESSION_TOPIC), None)
-    data = part.metadata.get("session", "").encode() if told is None else told
-    if not data:
-        return None
-    try:
-        return entries.decode_info(data)
-    except ValueError as error:
-        raise RecordingError(f"{file}: is an MCAP file, but no session that can be read: {error}") from error
-
-
-def _damage(file: Path, part: Salvaged) -> list[str]:
-    lines = []
-    if part.n_damaged_bytes:
-        lines.append(f"{file.name}: {part.n_damaged_bytes} bytes are damaged and were left out")
-    if part.n_unnamed:
-        lines.append(f"{file.name}: of {part.n_unnamed} messages the topic is lost")
-    if not part.is_finished and not part.n_damaged_bytes:
-        lines.append(f"{file.name}: was not finished; what was recorded last may be missing, at most one second")
-    return lines
-
-
-def _holes(ordered: list[Entry], *, starts_at_0: bool) -> list[str]:
-    """The ring counts its records: whatever is not there was lost."""
-    sequences = [entry.ring_sequence for entry in ordered]
-    steps = [after - before - 1 for before, after in itertools.pairwise([-1, *sequences] if starts_at_0 else sequences)]
-    n_places = sum(step > 0 for step in steps)
-    return [f"{sum(steps)} records are missing in {n_places} place{'s' * (n_places > 1)}"] if n_places else []
-
-
-def _dropped(dropout: DropoutEntry) -> str:
-    return (
-        f"{dropout.n_records} records with {dropout.n_samples} samples and {dropout.n_messages} messages were not "
-        f"recorded: {dropout.why}"
-    )
-
-
-def _track(sensor: str, kind: str, ordered: list[Entry]) -> Track:
-    steps: list[Step] = []
-    blocks = []
-    n_samples = 0
-    newest_ns: int | None = None
-    boot_id = -1
-    for entry in ordered:
-        if isinstance(entry, SamplesEntry):
-            block = entries.block_of(entry)
-            # The record that said so is lost, or live lost it too: it goes by the times then, as live does.
-            is_anew = newest_ns is not None and int(block.device_time_ns[0]) <= newest_ns
-            if is_anew or (boot_id != -1 and entry.boot_id not in {-1, boot_id}):
-                steps.append(Step("restart", entry.ring_sequence, entry.received_ns, n_samples, n_samples))
-            boot_id = entry.boot_id
-            newest_ns = int(block.device_time_ns[-1])
-            begin, n_samples = n_samples, n_samples + len(block.samples)
-            steps.append(Step("push", entry.ring_sequence, entry.received_ns, begin, n_samples))
-            blocks.append(block)
-        elif isinstance(entry, RestartEntry):
-            steps.append(Step("restart", entry.ring_sequence, entry.received_ns, n_samples, n_samples))
-            newest_ns, boot_id = None, entry.boot_id
-        elif isinstance(entry, GapEntry):
-            steps.append(
-                Step(
-                    "gap",
-                    entry.ring_sequence,
-                    entry.received_ns,
-                    n_samples,
-                    n_samples,
-                    entry.first_sample_index,
-                    entry.n_samples,
-                    entry.is_estimated,
-                )
-            )
-    return Track(
-        sensor=sensor,
-        kind=kind,
-        rate_hz=_rate_hz(ordered),
-        time_ns=np.concatenate([np.empty(0, np.int64), *(block.device_time_ns for block in blocks)]),
-        samples=np.concatenate([np.empty((0, N_CHANNELS), np.float32), *(block.samples for block in blocks)]),
-        saturated=np.concatenate([np.empty(0, np.bool_), *(block.saturated for block in blocks)]),
-        steps=tuple(steps),
-        statuses=tuple(entry for entry in ordered if isinstance(entry, LinkEntry)),
-    )
-
-
-def _rate_hz(ordered: Iterable[Entry]) -> float:
-    """The sensor's nominal rate, 0 where nothing that is left says it."""
-    rates = (entry.rate_hz for entry in ordered if isinstance(entry, LinkEntry | SamplesEntry))
-    return next((rate_hz for rate_hz in rates if rate_hz > 0), 0.0)
+def _taken_ns(entry: SamplesEntry, block: Block) -> int:
+    """When the first sample was taken, by the host's clock; by the packet's arrival where nothing better is known."""
+    if entry.host_time_ns:
+        return entry.host_time_ns
+    return entry.received_ns - int(block.device_time_ns[-1] - block.device_time_ns[0])

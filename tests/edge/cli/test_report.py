@@ -77,7 +77,7 @@ def record_walk(folder: Path, duration_s: float) -> Bundle:
         sequences[name] += 1
         recording.take_message(
             msgspec.structs.replace(
-                message, boot_id="made", sequence=sequences[name], time_s=1_763_800_000 + received_ns / 1e9
+                message, boot_id="made", sequence=sequences[name] - 1, time_s=1_763_800_000 + received_ns / 1e9
             ),
             received_ns,
         )

@@ -60,7 +60,8 @@ def walk_with_losses(
     recording = recorder(folder / "rec", model[0], print, rotate_s=8.0)
 
     def sink(message: Message) -> None:
-        stamped = msgspec.structs.replace(message, boot_id="b", sequence=len(messages), time_s=1.5)
+        sequence = sum(type(other) is type(message) for other in messages)
+        stamped = msgspec.structs.replace(message, boot_id="b", sequence=sequence, time_s=1.5)
         messages.append(stamped)
         recording.take_message(stamped, 5)
 
