@@ -25,6 +25,8 @@ from edge.run_settings import RunSettings, Stop, run_process
 from firmware_bridge.events import Block, Event, Gap, Restart
 
 _READER_ID: Final = 0
+_JOIN_S: Final = 0.25
+"""A subscriber looks for its publisher ten times a second: those that wait shall not miss the first messages."""
 _WAIT_S: Final = 0.05  # new subscribers are answered at least this often
 _HEALTH_EVERY_S: Final = 1.0
 _MAX_WAITING: Final = 1024
@@ -231,6 +233,7 @@ def infer(settings: RunSettings, stop: Stop) -> None:
                 )
                 for sensor in settings.sensors
             }
+            publisher.serve(_JOIN_S)
             is_last_round = False
             while not is_last_round:
                 # Told to stop, it still answers for what lies in the ring.

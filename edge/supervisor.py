@@ -40,6 +40,8 @@ _HEALTHY_AFTER_S: Final = 60.0
 _INGEST_ENDS_WITHIN_S: Final = 2.0
 _INFER_ENDS_WITHIN_S: Final = 1.5
 _RECORD_ENDS_WITHIN_S: Final = 2.0
+_RECORDER_UP_WITHIN_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.02
 _OWN_READER_ID: Final = 0  # inference's, which is not there then
 _SAID_WITHIN_S: Final = 1.0  # a process that ended has said all, unless a child of its own holds the pipe
 
@@ -67,8 +69,8 @@ class Supervisor:
         self._restart_at_s: dict[str, float] = {}
         self._n_recent = dict.fromkeys((INGEST, INFER, RECORD), 0)
         self._session = {"session": session_name(time.time()), "run_token": secrets.token_hex(4)}
-        self.recorded: RecorderStatus | None = None
-        """What the recording came to, once the run has ended; None without one."""
+        self._recorded: RecorderStatus | None = None
+        self._recorder_gave_up = ""
         self.n_restarts = 0
         self._is_ending = False
         self._said: list[threading.Thread] = []
@@ -86,9 +88,12 @@ class Supervisor:
             create_ring(self._ring, slots=self._config.live.ring_slots)
             stack.callback(self._kill_all)
             if self._records:
-                self._start(RECORD)  # before anything is published: the bus keeps no history
+                self._start(RECORD)
             if not self._ingests_only:
                 self._start(INFER)
+            if self._records:
+                # The bus keeps no history, and nothing is published before there is something in the ring.
+                self._wait_for_recorder()
             self._start(INGEST)
             self._cleanup = stack.pop_all()
         return self
@@ -116,6 +121,7 @@ class Supervisor:
                         raise
                     # The gait is classified whether or not it can be recorded.
                     print(f"frailedge: {error}; going on without a recording", file=sys.stderr)
+                    self._recorder_gave_up = str(error)
                     del self._processes[name]
                     continue
             if time.monotonic() >= self._restart_at_s[name]:
@@ -139,8 +145,27 @@ class Supervisor:
         if RECORD in self._processes:
             _terminate(self._processes[RECORD])
             _wait(self._processes[RECORD], _RECORD_ENDS_WITHIN_S)
-        self.recorded = read_status(self._ring) if self._records else None
         self._kill_all()
+        self._recorded = self.recording
+
+    @property
+    def recording(self) -> RecorderStatus | None:
+        """How the recording goes, and, once the run has ended, what it came to; None where nothing is recorded."""
+        if not self._records or self._recorded is not None:
+            return self._recorded
+        status = read_status(self._ring) or RecorderStatus()
+        problem = self._recorder_gave_up
+        if not problem and self._is_ending and not status.has_ended:
+            problem = status.problem or "the recorder did not get to its end: the last second may be missing"
+        return msgspec.structs.replace(status, problem=problem) if problem else status
+
+    def _wait_for_recorder(self) -> None:
+        """Until it hears what is published; no longer than a sensor that is worn already should wait."""
+        until_s = time.monotonic() + _RECORDER_UP_WITHIN_S
+        while read_status(self._ring) is None and self._processes[RECORD].poll() is None:
+            if time.monotonic() > until_s:
+                break
+            time.sleep(_LOOK_EVERY_S)
 
     @property
     def has_ended(self) -> bool:

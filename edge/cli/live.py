@@ -1,4 +1,4 @@
-"""`frailedge live`: a sensor classified while it is worn, in two processes, with the terminal view on top."""
+"""`frailedge live`: a sensor classified while it is worn, in processes of its own, with the terminal view on top."""
 
 import signal
 import sys
@@ -23,7 +23,7 @@ from edge.tally import Tally
 from edge.view import show
 from firmware_bridge.device import DeviceKind
 
-# Both processes are up long before, on a Pi too: a run that published nothing by then has failed.
+# All processes are up long before, on a Pi too: a run that published nothing by then has failed.
 _STARTED_AFTER_S = 20.0
 
 
@@ -134,6 +134,8 @@ def command(
         raise ConfigError(f"{', '.join(useless)}: for Bluetooth LE sensors only; leave that out with --virtual")
     if useless:
         raise ConfigError(f"{', '.join(useless)}: for the virtual sensor only; add --virtual, or leave that out")
+    if person is not None and not in_force.record.on:
+        raise ConfigError("--person: is written into a recording only; add --record DIR, or leave that out")
     if virtual:
         virtual_foot(in_force.virtual)
     manifest = open_model(in_force.model)[0].manifest
@@ -183,14 +185,21 @@ def _run(
                     supervisor.end()
                 return supervisor.has_ended
 
-            show(subscriber, title=tally.title, is_over=is_over, on_message=tally.take)
-            n_restarts, recorded = supervisor.n_restarts, supervisor.recorded
+            folder = config.record.directory
+            show(
+                subscriber,
+                title=tally.title,
+                is_over=is_over,
+                on_message=tally.take,
+                footer=lambda: _recording_line(supervisor.recording, folder),
+            )
+            n_restarts, recorded = supervisor.n_restarts, supervisor.recording
     finally:
         subscriber.close()
     took_s = time.monotonic() - begin_s
     lines = tally.summary(manifest, took_s, n_restarts)
-    if config.record.on:
-        lines.insert(-1, _recorded_line(recorded, config.record.directory))
+    if recorded is not None:
+        lines.insert(-1, f"  {_recorded_line(recorded, folder)}")
     sys.stdout.write("\n".join(lines) + "\n")
     if failure is not None:
         raise failure
@@ -198,12 +207,27 @@ def _run(
         raise typer.Exit(1)
 
 
-def _recorded_line(recorded: RecorderStatus | None, folder: str) -> str:
-    if recorded is None or not recorded.n_recorded:
-        return f"  NOT RECORDED: {recorded.problem if recorded and recorded.problem else 'the recorder never began'}"
-    missing = recorded.n_unrecorded_samples + recorded.n_overwritten
-    lost = f", {missing} NOT recorded ({recorded.problem or 'for a time'})" if missing or recorded.problem else ""
-    return f"  recorded in {folder}: {recorded.n_samples} samples since the recorder last started{lost}"
+def _recording_line(status: RecorderStatus | None, folder: str) -> str:
+    """How the recording goes, while it does."""
+    if status is None:
+        return ""
+    done = f"{status.n_bytes / 1e6:.1f} MB in {folder}"
+    return f"NOT RECORDING: {status.problem} ({done} until then)" if status.problem else f"recording: {done}"
+
+
+def _recorded_line(status: RecorderStatus, folder: str) -> str:
+    """What the recording came to."""
+    if not status.n_recorded:
+        return f"NOT RECORDED: {status.problem or 'the recorder never began'}"
+    lost = []
+    if status.n_unrecorded:
+        lost.append(f"{status.n_unrecorded} entries with {status.n_unrecorded_samples} samples NOT recorded")
+    if status.n_overwritten:
+        lost.append(f"{status.n_overwritten} records of the ring were overwritten first and NOT recorded")
+    if status.problem:
+        lost.append(f"NOT ALL RECORDED: {status.problem}" if not lost else status.problem)
+    said = f"recorded in {folder}: {status.n_samples} samples since the recorder last started"
+    return "; ".join([said, *lost])
 
 
 def check_fits_live(manifest: Manifest) -> None:

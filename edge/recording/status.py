@@ -13,8 +13,8 @@ class RecorderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How the recording goes: ``problem`` is empty while it does; counts run since this recorder started.
 
     ``has_ended``: it was told to end, and has. ``n_bytes`` are on the disk, ``n_recorded`` entries with ``n_samples``.
-    ``n_unrecorded`` were given up for want of room, and
-    ``n_overwritten`` records of the ring were gone before they were read.
+    ``n_unrecorded`` entries, with ``n_unrecorded_samples``, were given up for want of room. ``n_overwritten`` records
+    of the ring were gone before they were read, in all lives of the recorder.
     """
 
     file: str = ""

@@ -1,6 +1,7 @@
 """A disk that is full, read-only or gone: nothing committed is lost, it is said once, and recording goes on after."""
 
 import dataclasses
+import errno
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from edge.bundle import Bundle, load_bundle
 from edge.config import load_config
 from edge.errors import ConfigError
 from edge.paths import default_bundle_dir
+from edge.recording import entries
 from edge.recording import recorder as recording_module
+from edge.recording.mcap_file import salvage
 from edge.recording.recorder import RETRY_EVERY_S, Recorder
 from edge.recording.settings import session_info
 from edge.sources.session import read_session
@@ -128,6 +131,47 @@ def test_a_read_only_folder_is_said_once(tmp_path: Path, bundle: Bundle, records
         take(recorder(tmp_path / "rec", bundle, said.append), seconds(records, 0, 12))
     assert len(said) == 1
     assert "Permission denied" in said[0]
+
+
+def test_what_still_waits_at_the_end_is_counted_and_the_session_has_no_end_mark(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    said: list[str] = []
+    made = recorder(tmp_path / "rec", bundle, said.append)
+    take(made, seconds(records, 0, 20))
+    with files_of_at_most(1000):
+        take(made, seconds(records, 20, 31))
+        made.close()
+    status = made.status
+    assert status.has_ended
+    assert status.n_unrecorded > status.n_unrecorded_samples / 19 > 0
+    assert status.n_samples + status.n_unrecorded_samples == n_samples(records)
+    assert "cannot record" in status.problem
+    (file,) = (tmp_path / "rec").iterdir()
+    assert status.n_bytes == file.stat().st_size
+    assert entries.END_TOPIC not in {message.topic for message in salvage(file.read_bytes()).messages}
+
+
+def test_a_disk_that_turns_read_only_before_the_first_commit_does_not_end_the_recorder(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    record_all(seconds(records, 0, 1), recorder(tmp_path / "one", bundle, print))
+    (one,) = (tmp_path / "one").iterdir()
+    said: list[str] = []
+    made = recorder(tmp_path / "rec", bundle, said.append)
+    until_the_first_chunk = one.read_bytes().index(b"zstd")
+    with monkeypatch.context() as patched, files_of_at_most(until_the_first_chunk):
+        patched.setattr(Path, "unlink", refuse)
+        take(made, seconds(records, 0, 1))
+    assert len(said) == 1
+    (left,) = (tmp_path / "rec").iterdir()
+    assert left.stat().st_size > 0, "the file was begun, and could not be removed"
+    take(made, seconds(records, 1, 10))
+    made.close()
+    assert made.status.n_samples == n_samples(seconds(records, 0, 10))
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_no_empty_files(
