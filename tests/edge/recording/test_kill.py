@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edge.record import READER_ID
+from edge.recording.files import part_number
 from edge.recording.mcap_file import salvage
 from edge.recording.status import read_status
 from edge.records import LinkState, LinkStatus, Record, encode_record
@@ -135,7 +136,7 @@ def kill_again_and_again(folder: Path, n_kills: int, seed: int) -> str:
                     assert dead.lost == 0
                 files = list((folder / "rec").iterdir())
                 assert len(files) == n_killed + 1
-                found |= recorded(max(files, key=lambda file: int(file.stem.split("-")[1])))
+                found |= recorded(max(files, key=lambda file: part_number(file) or 0))
                 assert found >= set(range(committed)), "what was committed is not in the files"
                 oldest = len(found)
                 assert found == set(range(oldest)), "records are recorded in their order"
@@ -149,7 +150,7 @@ def kill_again_and_again(folder: Path, n_kills: int, seed: int) -> str:
                 recorder.signal(signal.SIGTERM)
             recorder.close()
     session = read_session(folder / "rec")
-    assert not [loss for loss in session.losses if "was not finished" not in loss]
+    assert session.losses == ()
     (track,) = session.tracks
     assert track.samples.tobytes() == np.concatenate(sensor.samples).tobytes()
     files = sorted((folder / "rec").iterdir())
