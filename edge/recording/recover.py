@@ -3,6 +3,7 @@
 The damaged file is never changed, and nothing is ever overwritten.
 """
 
+import contextlib
 import itertools
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Final
 from edge.errors import RecordingError
 from edge.recording import entries
 from edge.recording.entries import SamplesEntry
-from edge.recording.files import SUFFIX
+from edge.recording.files import SUFFIX, session_files
 from edge.recording.mcap_file import McapFile, StoredMessage
 from edge.sources.session_reader import SessionReader, damage_of, read_part
 
@@ -45,8 +46,8 @@ def recovered_path(path: Path) -> Path:
 
 def recover(path: Path, copy: Path) -> Recovered:
     """Write ``copy``; `RecordingError` where nothing can be read, or the copy is there already or cannot be written."""
-    if not path.is_file():
-        raise RecordingError(f"{path}: no such file; name one file of a session")
+    if session_files(path) != [path]:
+        raise RecordingError(f"{path}: is no file; name one file of a session")
     info, part = read_part(path)
     reader = SessionReader(path)
     n_samples = dict.fromkeys((sensor.name for sensor in info.sensors), 0)
@@ -71,7 +72,8 @@ def recover(path: Path, copy: Path) -> Recovered:
     except FileExistsError as error:
         raise RecordingError(f"{copy}: is there already; remove it or give another --out") from error
     except OSError as error:
-        copy.unlink(missing_ok=True)  # half a copy helps nobody
+        with contextlib.suppress(OSError):  # half a copy helps nobody
+            copy.unlink()
         raise RecordingError(f"{copy}: cannot be written: {error.strerror}") from error
     cut = () if part.is_finished else (f"{path.name}: was not finished: at most the last second before that is lost",)
     return Recovered(copy, len(part.messages), n_samples, (*damage_of(path, part), *cut, *reader.holes))

@@ -124,3 +124,15 @@ def as_nobody_special() -> Iterator[None]:
         yield
     finally:
         os.seteuid(user)
+
+
+@contextmanager
+def shut_out_of(folder: Path) -> Iterator[None]:
+    """Nothing in the folder can be read or made for a while."""
+    mode = folder.stat().st_mode
+    folder.chmod(0)
+    try:
+        with as_nobody_special():
+            yield
+    finally:
+        folder.chmod(mode)

@@ -15,7 +15,8 @@ from edge.recording.mcap_file import StoredMessage, salvage
 from edge.recording.recover import recover
 from edge.sources.session import read_session
 from tests.edge.cli.run import frailedge
-from tests.edge.recording.made import live, recorder, sent
+from tests.edge.recording.made import live, recorder, sent, shut_out_of
+from tests.full_disk import files_of_at_most
 
 DURATION_S = 30.0
 NAME = "20261122T224415Z-0c0ffee0-1.mcap"
@@ -190,6 +191,23 @@ def test_recover_leaves_a_whole_file_alone_and_refuses_what_is_none(whole: Whole
     stray.write_bytes(b"nothing")
     with pytest.raises(RecordingError, match="holds nothing of a session"):
         recover(stray, copy)
+
+
+def test_recover_refuses_what_it_cannot_read_or_write_in_one_line(whole: Whole, tmp_path: Path) -> None:
+    damaged = tmp_path / NAME
+    damaged.write_bytes(whole.data[:-100])
+    with shut_out_of(tmp_path), pytest.raises(RecordingError, match="cannot be read: Permission denied"):
+        recover(damaged, tmp_path / "copy.mcap")
+    with files_of_at_most(1000), pytest.raises(RecordingError, match=r"copy.mcap: cannot be written: File too large"):
+        recover(damaged, tmp_path / "copy.mcap")
+    assert not (tmp_path / "copy.mcap").exists()
+    for too_long in (tmp_path / ("x" * 300), tmp_path / ("x" * 300) / "y.mcap"):
+        with pytest.raises(RecordingError, match="cannot be written: File name too long"):
+            recover(damaged, too_long)
+        with pytest.raises(RecordingError, match="cannot be read: File name too long"):
+            recover(too_long, tmp_path / "copy.mcap")
+    with pytest.raises(RecordingError, match="name one file of a session"):
+        recover(tmp_path, tmp_path / "copy.mcap")
 
 
 def test_messages_are_values(whole: Whole) -> None:
