@@ -223,7 +223,8 @@ def _decompress(decompressor: zstandard.ZstdDecompressor, data: bytes, size: int
     try:
         if size > _MAX_CHUNK_BYTES or zstandard.get_frame_parameters(data).content_size != size:
             return None  # before that much memory is asked for
-        content = decompressor.decompress(data, max_output_size=size)
+        # What follows the frame is another chunk's, which a damaged length must not take along.
+        content = decompressor.decompress(data, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError:
         return None
     return content if len(content) == size and zlib.crc32(content) == crc else None
