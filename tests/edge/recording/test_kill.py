@@ -41,20 +41,28 @@ class Sensor(threading.Thread):
         self.received_ns: list[int] = []
         """Of every record, by its sequence."""
         self.samples: list[np.ndarray[tuple[int, int], np.dtype[np.float32]]] = []
+        self._chance = np.random.default_rng(1)
 
     def run(self) -> None:
+        self.begin()
+        while not self.stopping.wait(BLOCK_SAMPLES * PERIOD_NS / 1e9):
+            self.put_block()
+
+    def begin(self) -> None:
+        """What ingestion writes first."""
         now_ns = time.monotonic_ns()
         link = LinkStatus(LinkState.STREAMING, "left", 104.0, 0, 0, 0, 0, 0, 0, now_ns)
         self._write(Record(0, link))
         self._write(Record(0, Restart(7, now_ns)))
-        chance = np.random.default_rng(1)
-        while not self.stopping.wait(BLOCK_SAMPLES * PERIOD_NS / 1e9):
-            first = BLOCK_SAMPLES * len(self.samples)
-            self.samples.append(chance.normal(size=(BLOCK_SAMPLES, 6)).astype(np.float32))
-            times_ns = (first + np.arange(BLOCK_SAMPLES)) * PERIOD_NS
-            now_ns = time.monotonic_ns()
-            block = Block(first, times_ns, self.samples[-1], np.zeros(BLOCK_SAMPLES, np.bool_), now_ns)
-            self._write(Record(0, block, now_ns))
+
+    def put_block(self) -> None:
+        """The next block."""
+        first = BLOCK_SAMPLES * len(self.samples)
+        self.samples.append(self._chance.normal(size=(BLOCK_SAMPLES, 6)).astype(np.float32))
+        times_ns = (first + np.arange(BLOCK_SAMPLES)) * PERIOD_NS
+        now_ns = time.monotonic_ns()
+        block = Block(first, times_ns, self.samples[-1], np.zeros(BLOCK_SAMPLES, np.bool_), now_ns)
+        self._write(Record(0, block, now_ns))
 
     def _write(self, record: Record) -> None:
         self.received_ns.append(record.item.received_ns)
@@ -169,3 +177,31 @@ def test_20_kills_of_the_recorder_lose_no_sample_and_leave_every_file_readable(t
 @pytest.mark.soak
 def test_200_kills_of_the_recorder_lose_no_sample_and_leave_every_file_readable(tmp_path: Path) -> None:
     print("\n" + kill_again_and_again(tmp_path, 200, seed=2))
+
+
+def test_records_overwritten_before_the_recorder_came_are_told_once_however_often_it_is_killed(tmp_path: Path) -> None:
+    with RingWriter(tmp_path / "ring", slots=64) as writer:
+        sensor, recorder = Sensor(writer), Recorder(tmp_path)
+        try:
+            sensor.begin()
+            for _ in range(100):
+                sensor.put_block()
+            for _ in range(2):
+                recorder.start()
+                recorder.signal(signal.SIGKILL)
+                sensor.put_block()
+            recorder.start()
+        finally:
+            if recorder.pid:
+                recorder.signal(signal.SIGTERM)
+            recorder.close()
+        with RingReader(tmp_path / "ring", READER_ID) as reader:
+            n_lost = reader.lost
+    assert n_lost == 102 - 63
+    session = read_session(tmp_path / "rec")
+    (hole, told) = session.losses
+    assert hole.startswith(f"{n_lost} records are missing in 1 place")
+    assert told.startswith(f"while live ran, {n_lost} records ")
+    status = read_status(tmp_path / "ring")
+    assert status is not None
+    assert status.n_overwritten == n_lost
