@@ -26,9 +26,14 @@ tbody th { font-weight: 600; }
 figure { margin: .7rem 0 1.2rem; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { font-size: .88rem; }
+summary { font-weight: 600; cursor: pointer; }
+details { margin: .7rem 0; padding: .4rem 1rem; border: 1px solid var(--line); font-size: .92rem; }
+details h3 { font-size: 1.1rem; margin: .8rem 0 .4rem; }
+details h4 { font-size: 1rem; margin: .8rem 0 .4rem; }
 @media print { body { max-width: none; padding: 0; font-size: 10.5pt; print-color-adjust: exact;
   -webkit-print-color-adjust: exact; } h2 { break-after: avoid; } .wide { overflow: visible; }
-  figure, table, tr, .banner { break-inside: avoid; } }
+  figure, table, tr, .banner { break-inside: avoid; } h3, h4 { break-after: avoid; }
+  details { border: 0; padding: 0; } details::details-content { content-visibility: visible; height: auto; } }
 """
 
 
@@ -76,16 +81,19 @@ def bullets(items: Iterable[str]) -> str:
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column names the row."""
+    """A table whose first column names the row; ``caption`` may be empty."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    above = f"<caption>{escape(caption)}</caption>" if caption else ""
     body = "".join(
         f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>\n'
         for first, *rest in rows
     )
-    return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
-    )
+    return f'<div class="wide"><table>{above}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+
+
+def folded(summary: str, body: Iterable[str]) -> str:
+    """A part that a reader can fold away; it is printed in any case. ``body`` is HTML already."""
+    return f"<details open><summary>{escape(summary)}</summary>\n" + "\n".join(body) + "\n</details>"
 
 
 def drawing(svg: str, caption: str) -> str:
