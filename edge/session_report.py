@@ -5,33 +5,29 @@ person beyond the pseudonym of the recording.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from edge import page
+from edge import page, reference
+from edge.card_page import card_html
 from edge.errors import RecordingError
 from edge.manifest import Manifest
-from edge.messages import Figure, Gait, Health
+from edge.messages import Health
+from edge.recording.entries import SessionInfo
 from edge.recording.settings import session_configuration
 from edge.session_result import BLOCK_S, ClassResult, SensorResult, SessionResult
-from edge.sources.session import Session
 from edge.stream.bouts import MAX_BREAK_NS, MIN_STRIDES
+from edge.stream.gait_figures import RunningFigure
 from edge.timeline import timeline
 
 DISCLAIMER: Final = "Research use only. No medical device: not for diagnosis."
 
-REFERENCE_LABELS: Final = ("robust", "pre-frail", "frail")
-REFERENCE: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
-    "stride_time_s": ((0.9818, 1.449), (1.021, 1.561), (1.052, 2.448)),
-    "swing_percent": ((24.5, 33.48), (23.69, 31.94), (15.7, 30.05)),
-    "stride_length_m": ((0.6188, 1.427), (0.5848, 1.223), (0.366, 0.9423)),
-}
-"""5 % and 95 % quantiles of the people's means, by class; the same as in ``trainer/class_figures.json``."""
 _REFERENCE_SOURCE: Final = (
-    "Reference: 5 to 95 % of the means of 65 robust, 73 pre-frail and 20 frail people of the GSTRIDE register, "
-    "García-de-Villa et al., Sci. Data 10:566 (2023), doi 10.1038/s41597-023-02428-0, CC BY 4.0. The classes overlap, "
-    "so one figure tells no class. No range was derived of the figures marked –."
+    "Reference: 5 to 95 % of the means of "
+    + ", ".join(f"{n} {label}" for n, label in zip(reference.N_PEOPLE, reference.LABELS, strict=True))
+    + f" people of the GSTRIDE register with a recording, derived from {reference.SOURCE}. The classes overlap, so one "
+    "figure tells no class. Steps of both feet are taken as twice the strides of this one."
 )
 _FIGURES: Final = (
     ("stride_time_s", "stride time, s", 2),
@@ -45,33 +41,42 @@ _HOW: Final = (
     "The class is that of the mean log-probability over all used windows; every window counts alike.",
     f"The 95 % interval comes from drawing stretches of {BLOCK_S:g} s with replacement, because windows overlap and "
     "neighbouring strides resemble each other. It says how far another walk like this one would move the figure. It "
-    "does not say how often the model is wrong: for that see the model's card.",
-    f"A bout is walking with {MIN_STRIDES} strides or more and breaks of up to {MAX_BREAK_NS / 1e9:g} s. Its strides "
-    "are counted where they were published, which is known to a window.",
+    "does not say how often the model is wrong: for that see the model's card above.",
+    f"A bout is walking with {MIN_STRIDES} strides or more and breaks of up to {MAX_BREAK_NS / 1e9:g} s; where it "
+    "begins and ends is known to a window. A stride belongs to it where the foot came down. Those of the last minute "
+    "before it was found how the sensor sits are counted too; earlier ones are not.",
 )
 
 
-def make_report(session: Session, result: SessionResult, manifest: Manifest) -> str:
-    """The whole page; ``manifest`` is of the model that the session was recorded with."""
-    return page.page(f"Gait session {session.info.session}", _body(session, result, manifest))
+def make_report(
+    info: SessionInfo, result: SessionResult, manifest: Manifest, card: str, losses: Sequence[str] = ()
+) -> str:
+    """The whole page; ``manifest`` and ``card`` (Markdown, or empty) are of the model of the session."""
+    return page.page(f"Gait session {info.session}", _body(info, result, manifest, card, losses))
 
 
 def write_report(path: Path, text: str, *, force: bool) -> None:
-    """Put a whole page in place, or none; `RecordingError` where ``path`` exists (without ``force``), or can't be."""
-    if path.exists() and not force:
-        raise RecordingError(f"{path}: is there already; give another --out, or --force to replace it")
+    """Put a whole page in place, or none; nobody but its owner may read what it says of a person's health.
+
+    `RecordingError` where ``path`` exists (without ``force``), or cannot be written.
+    """
     try:
+        if path.exists() and not force:
+            raise RecordingError(f"{path}: is there already; give another --out, or --force to replace it")
         # Beside its place: what is renamed is whole.
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as workplace:
             fresh = Path(workplace) / path.name
+            fresh.touch(0o600)
             fresh.write_text(text, encoding="utf-8")
             fresh.replace(path)
     except OSError as error:
         raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _body(session: Session, result: SessionResult, manifest: Manifest) -> Iterator[str]:
-    info, trained_on = session.info, manifest.training.trained_on
+def _body(
+    info: SessionInfo, result: SessionResult, manifest: Manifest, card: str, losses: Sequence[str]
+) -> Iterator[str]:
+    trained_on = manifest.training.trained_on
     virtual = [sensor.name for sensor in info.sensors if not sensor.kind]
     yield page.banner(DISCLAIMER)
     if trained_on.startswith("synthetic"):
@@ -87,27 +92,34 @@ def _body(session: Session, result: SessionResult, manifest: Manifest) -> Iterat
     yield page.heading("Result")
     yield from _result("All sensors together" if len(result.sensors) > 1 else "This session", result.together)
     yield page.paragraph(_how_good(manifest))
+    if losses:
+        more = f", and {len(losses) - 1} more under Losses" if len(losses) > 1 else ""
+        yield page.paragraph(f"The recording is not without faults: {losses[0]}{more}.")
     if len(result.sensors) > 1:
         for one in result.sensors:
             yield page.paragraph(f"{one.sensor}: {_told(one.result)}")
     for one in result.sensors:
         yield from _sensor(one, manifest.labels)
     yield page.heading("Losses")
-    yield page.bullets(session.losses) or page.paragraph("Whatever reached the program is in the recording.")
+    yield page.bullets(losses) or page.paragraph("Whatever reached the program is in the recording.")
     yield _table_of_links(result.sensors)
     yield page.heading("Model and settings")
     screen = session_configuration(info).screen
     yield page.bullets(
         (
             f"model: {info.bundle}, sha256 {info.bundle_sha256}",
-            f"trained on: {trained_on} ({manifest.training.dataset})",
-            f"intended use: {manifest.intended_use}",
             f"windows without walking: {'refused' if screen.gate else 'used, the gate was off'}",
-            "how the sensor sits: "
-            + ("found from the walk" if screen.mounting == "correct" else "trusted as configured"),
+            f"how the sensor sits: {'found from the walk' if screen.finds_mounting else 'trusted as configured'}",
             f"recorded by frailedge {info.version}",
         )
     )
+    if card:
+        yield page.folded("The model's card", card_html(card))
+    else:
+        yield page.paragraph(
+            f"Trained on: {trained_on} ({manifest.training.dataset}). Intended use: {manifest.intended_use}. "
+            "The model's folder holds no card."
+        )
     yield page.heading("How to read this")
     yield page.bullets(_HOW)
 
@@ -174,34 +186,48 @@ def _sensor(one: SensorResult, labels: Sequence[str]) -> Iterator[str]:
             for i, bout in enumerate(one.bouts, 1)
         ]
         yield page.table("Bouts", ("bout", "from, s", "to, s", "strides", "breaks in it, s"), rows)
-    yield from _gait(one.gait)
-    n_windows = len(one.windows)
+    yield from _gait(one)
+    n_windows = len(one.windows) + one.n_not_made
     rows_of_quality = [
-        ("used", str(one.result.n_windows), _share(one.result.n_windows, n_windows)),
-        *((f"refused: {why}", str(n), _share(n, n_windows)) for why, n in sorted(one.n_refused.items())),
-        *((f"flagged: {flag}", str(n), _share(n, n_windows)) for flag, n in sorted(one.n_flags.items())),
+        ("used", one.result.n_windows),
+        *((f"refused: {why}", n) for why, n in sorted(one.n_refused.items())),
+        *((text, n) for text, n in (("prediction lost", one.n_lost), ("not made: gaps", one.n_not_made)) if n),
+        *((f"flagged: {flag}", n) for flag, n in sorted(one.n_flags.items())),
     ]
-    yield page.table(f"Windows and signal quality, of {n_windows} windows", ("", "windows", "share"), rows_of_quality)
-    if not one.n_flags and n_windows:
+    yield page.table(
+        f"Windows and signal quality, of {n_windows} windows",
+        ("", "windows", "share"),
+        [(what, str(n), _share(n, n_windows)) for what, n in rows_of_quality],
+    )
+    if not one.n_flags and one.windows:
         yield page.paragraph("No window's signal was flagged.")
 
 
-def _gait(gait: Gait | None) -> Iterator[str]:
-    if gait is None or not gait.session.n_strides:
+def _gait(one: SensorResult) -> Iterator[str]:
+    gait, figures = one.gait, one.figures
+    if not figures.n_strides:
         why = f": {gait.mounting_reason}" if gait is not None and gait.mounting_reason else ""
         yield page.paragraph(f"No stride was measured, so there are no gait figures{why}.")
-        return
-    rows = []
-    for name, text, digits in _FIGURES:
-        figure: Figure = getattr(gait.session, name)
-        ranges = REFERENCE.get(name)
-        told = [f"{low:.{digits}f} to {high:.{digits}f}" for low, high in ranges] if ranges else ["–"] * 3
-        rows.append((text, _number(figure.mean, digits), _number(figure.deviation, digits), str(figure.n), *told))
-    header = ("figure", "mean", "deviation", "strides", *REFERENCE_LABELS)
-    yield page.table("Gait figures of this foot, and the reference by class", header, rows)
-    yield page.paragraph(_REFERENCE_SOURCE)
-    reason = f" ({gait.mounting_reason})" if gait.mounting_reason else ""
-    yield page.paragraph(f"How the sensor sits: {gait.mounting}{reason}.")
+    else:
+        rows = []
+        for name, text, digits in _FIGURES:
+            figure: RunningFigure = getattr(figures, name)
+            told = [f"{low:.{digits}f} to {high:.{digits}f}" for low, high in reference.RANGES[name]]
+            rows.append((text, _number(figure.mean, digits), _number(figure.deviation, digits), str(figure.n), *told))
+            if name == "cadence_strides_min":
+                steps = [f"{2 * low:.0f} to {2 * high:.0f}" for low, high in reference.RANGES[name]]
+                mean = _number(figures.cadence_steps_min, 0)
+                rows.append(("cadence of both feet, steps/min", mean, "–", str(figure.n), *steps))
+        header = ("figure", "mean", "deviation", "strides", *reference.LABELS)
+        yield page.table("Gait figures of this foot, and the reference by class", header, rows)
+        yield page.paragraph(_REFERENCE_SOURCE)
+    if one.n_implausible:
+        yield page.paragraph(
+            f"Left out as no stride that anybody takes: {one.n_implausible}, beside {figures.n_strides} that count."
+        )
+    if gait is not None:
+        reason = f" ({gait.mounting_reason})" if gait.mounting_reason else ""
+        yield page.paragraph(f"How the sensor sits: {gait.mounting}{reason}.")
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -229,4 +255,4 @@ def _table_of_links(sensors: Sequence[SensorResult]) -> str:
     if not rows:
         return page.paragraph("Nothing about the link was recorded.")
     header = ("sensor", "samples", "lost samples", "gaps", "bad packets", "reconnects", "restarts", "lost in the ring")
-    return page.table("The link, as inference last told it", header, rows)
+    return page.table("The link, over the whole session", header, rows)

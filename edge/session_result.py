@@ -1,6 +1,6 @@
 """What a whole recorded session says: a class, how sure it is, and what it rests on.
 
-What live published enters (`edge.sources.session.Session.messages`), one `SessionResult` leaves. The class is that of
+What live published enters (`edge.sources.session_reader.Published`), one `SessionResult` leaves. The class is that of
 the mean log-probability over all used windows, floored as in `edge.stream.decision` but without its forgetting: at the
 end, the first minute counts as much as the last. Nothing is read or drawn here, and no class ever follows from a
 single window.
@@ -12,23 +12,26 @@ It says how far another walk like this one would move the figure, and nothing of
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import RecordingError
-from edge.messages import Decision, Gait, Health, Message, Prediction, WindowMessage
+from edge.messages import Decision, Gait, Health, Prediction, StrideFigures
+from edge.session_time import SensorTime, TimedWindow
+from edge.sources.session_reader import Published
 from edge.stream.bouts import Bout, find_bouts
 from edge.stream.decision import PROBABILITY_FLOOR
-from edge.stream.screen import Refusal
+from edge.stream.gait_figures import FigureSet, figures_of
+from edge.totals import HealthTotals
 
 KINDS: Final = (Prediction, Decision, Gait, Health)
-"""The messages to ask `edge.sources.session.read_session` for."""
+"""The messages to ask `edge.sources.session_reader.SessionReader` for."""
 BLOCK_S: Final = 20.0
 """Ten windows of the default bundle end to end: blocks of 10 s still resemble their neighbours, and their interval held
 the truth of simulated walks in 88 to 92 % instead of the 92 to 95 % of these."""
@@ -37,26 +40,7 @@ N_RESAMPLES: Final = 4000
 _SEED: Final = 5
 _CONFIDENCE: Final = 0.95
 _FEWEST_WINDOWS: Final = 2
-_REFUSALS: Final = frozenset(get_args(Refusal)) - {""}
-# Two publishers whose mapping from device time to wall time differs by less heard the same clock of one sensor.
-_SAME_CLOCK_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class TimedWindow:
-    """One window at ``[start_s, stop_s)`` of the session: ``refusal`` says why it was not used, empty where it was.
-
-    ``probabilities`` by class, None where it was refused or its prediction is lost; ``label`` is the rolling decision
-    after it.
-    """
-
-    start_s: float
-    stop_s: float
-    motion: str
-    flags: tuple[str, ...]
-    refusal: str
-    label: str | None
-    probabilities: Mapping[str, float] | None
+_UNKNOWN: Final = "cannot tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +68,13 @@ class ClassResult:
 
 @dataclass(frozen=True, slots=True)
 class SensorResult:
-    """One foot. ``n_refused`` and ``n_flags`` count windows by reason and by what is wrong with the signal.
+    """One foot. ``windows`` lie in the session's time, which begins with the first of all sensors.
 
-    ``walked_s`` is the time in ``bouts`` without their breaks. ``gait`` is the message with the most strides,
-    ``health`` the last one; None where none was recorded.
+    ``n_refused`` and ``n_flags`` count windows by reason and by what is wrong with the signal; ``n_lost`` were used and
+    their prediction is lost, ``n_not_made`` came to nothing for gaps. ``walked_s`` is the time in ``bouts`` without
+    their breaks. ``figures`` are over all strides, of which ``n_implausible`` more were left out. ``gait`` is the last
+    message that knows how the sensor sits, ``health`` the last one with the counts of the whole session; None where
+    none was recorded.
     """
 
     sensor: str
@@ -95,8 +82,12 @@ class SensorResult:
     windows: tuple[TimedWindow, ...]
     n_refused: Mapping[str, int]
     n_flags: Mapping[str, int]
+    n_lost: int
+    n_not_made: int
     bouts: tuple[Bout, ...]
     walked_s: float
+    figures: FigureSet
+    n_implausible: int
     gait: Gait | None
     health: Health | None
 
@@ -109,39 +100,86 @@ class SessionResult:
     sensors: tuple[SensorResult, ...]
 
 
+class _Sensor:
+    """What is kept of one sensor's messages."""
+
+    def __init__(self) -> None:
+        self.time = SensorTime()
+        self.totals = HealthTotals()
+        self.gait: Gait | None = None
+        self._n_implausible: dict[str, int] = {}
+
+    @property
+    def n_implausible(self) -> int:
+        return sum(self._n_implausible.values())
+
+    def take(self, published: Published) -> None:
+        message = published.message
+        self.time.take(message, published.received_ns)
+        if isinstance(message, Health):
+            self.totals.take(message)
+        elif isinstance(message, Gait):
+            self._n_implausible[message.boot_id] = message.n_implausible
+            if self.gait is None or message.mounting != _UNKNOWN or self.gait.mounting == _UNKNOWN:
+                self.gait = message
+
+
 def session_result(
-    messages: Iterable[Message], *, min_windows: int, least_confidence: float = 0.0, sensors: Sequence[str] = ()
+    messages: Iterable[Published], *, min_windows: int, least_confidence: float = 0.0, sensors: Sequence[str] = ()
 ) -> SessionResult:
     """The result of one person's messages of `KINDS`, each sensor's in the order in which live published them.
 
-    ``min_windows`` and ``least_confidence`` are the bundle's; never fewer than two windows. ``sensors`` are listed
-    even if nothing was published of them. `RecordingError` where windows name different classes.
+    They are taken one by one and not kept. ``min_windows`` and ``least_confidence`` are the bundle's; never fewer than
+    two windows. ``sensors`` are listed even if nothing was published of them. `RecordingError` where windows name
+    different classes.
     """
-    by_sensor: dict[str, list[Message]] = {sensor: [] for sensor in sensors}
-    for message in messages:
-        by_sensor.setdefault(message.sensor, []).append(message)
-    placed = {sensor: _placed(own) for sensor, own in by_sensor.items()}
-    origin_s = min((window.start_s for windows, _ in placed.values() for window in windows), default=0.0)
+    by_sensor = defaultdict(_Sensor, {sensor: _Sensor() for sensor in sensors})
+    for published in messages:
+        by_sensor[published.message.sensor].take(published)
+    for sensor in by_sensor.values():
+        sensor.time.finish()
+    origin_s = min(
+        (sensor.time.windows[0].start_s for sensor in by_sensor.values() if sensor.time.windows), default=0.0
+    )
     found = []
-    for sensor, own in by_sensor.items():
-        windows, strides_s = placed[sensor]
-        shifted = tuple(replace(one, start_s=one.start_s - origin_s, stop_s=one.stop_s - origin_s) for one in windows)
-        bouts = tuple(find_bouts(_walking_ns(shifted), [round((s - origin_s) * 1e9) for s in strides_s]))
+    for name, sensor in by_sensor.items():
+        windows = tuple(
+            replace(one, start_s=one.start_s - origin_s, stop_s=one.stop_s - origin_s) for one in sensor.time.windows
+        )
+        strides = sensor.time.strides
+        bouts = tuple(find_bouts(_walking_ns(windows), [round((one.start_s - origin_s) * 1e9) for one in strides]))
+        health = sensor.totals.health
         found.append(
             SensorResult(
-                sensor=sensor,
-                result=classify(shifted, min_windows=min_windows, least_confidence=least_confidence),
-                windows=shifted,
-                n_refused=Counter(window.refusal for window in shifted if window.refusal),
-                n_flags=Counter(flag for window in shifted for flag in window.flags),
+                sensor=name,
+                result=classify(windows, min_windows=min_windows, least_confidence=least_confidence),
+                windows=windows,
+                n_refused=Counter(window.refusal for window in windows if window.refusal),
+                n_flags=Counter(flag for window in windows for flag in window.flags),
+                n_lost=sum(window.is_lost for window in windows),
+                n_not_made=0 if health is None else health.n_windows_refused,
                 bouts=bouts,
                 walked_s=sum(bout.stop_ns - bout.start_ns - bout.break_ns for bout in bouts) / 1e9,
-                gait=max((m for m in own if isinstance(m, Gait)), key=lambda m: m.session.n_strides, default=None),
-                health=next((m for m in reversed(own) if isinstance(m, Health)), None),
+                figures=figures_of(map(_values, strides)),
+                n_implausible=sensor.n_implausible,
+                gait=sensor.gait,
+                health=health,
             )
         )
     every = [window for one in found for window in one.windows]
     return SessionResult(classify(every, min_windows=min_windows, least_confidence=least_confidence), tuple(found))
+
+
+def _values(stride: StrideFigures) -> tuple[float | None, ...]:
+    """In the order of `FigureSet`."""
+    return (
+        stride.stride_time_s,
+        60.0 / stride.stride_time_s,
+        stride.stance_percent,
+        stride.swing_percent,
+        stride.stride_length_m,
+        stride.gait_speed_m_s,
+    )
 
 
 def classify(windows: Iterable[TimedWindow], *, min_windows: int, least_confidence: float = 0.0) -> ClassResult:
@@ -201,76 +239,6 @@ def _tail(n: int) -> float:
     z, free = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2), n - 1
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
     return NormalDist().cdf(-math.sqrt(n / free) * t)
-
-
-def _placed(messages: Sequence[Message]) -> tuple[list[TimedWindow], list[float]]:
-    """One sensor's windows in order, and when strides were found (to a window), in seconds of one clock.
-
-    That clock is the sensor's while neither it nor the publisher began anew, and follows the wall clock from one such
-    life to the next; it never goes back.
-    """
-    windows: list[TimedWindow] = []
-    strides_s: list[float] = []
-    offset_s = first_s = -math.inf
-    told = ("", 0)  # by which publisher, how many strides
-    for life in _lives(messages):
-        about = {_key(message): message for message in life if isinstance(message, WindowMessage)}
-        if not about:
-            continue
-        predictions = {_key(message): message for message in life if isinstance(message, Prediction)}
-        wall_s = min(message.time_s - message.window_stop_s for message in about.values())
-        if abs(wall_s - offset_s) > _SAME_CLOCK_S:
-            begin_s = min(message.window_start_s for message in about.values())
-            offset_s = max(wall_s, windows[-1].stop_s - begin_s) if windows else wall_s
-        newest: WindowMessage | None = None
-        for message in life:
-            if isinstance(message, Gait):
-                # The ring gives what was not yet committed again to a publisher that began anew; so do its windows.
-                if newest is not None and newest.window_start_s + offset_s >= first_s:
-                    middle_s = offset_s + (newest.window_start_s + newest.window_stop_s) / 2
-                    n_before = told[1] if message.boot_id == told[0] else 0
-                    strides_s += [middle_s] * (message.session.n_strides - n_before)
-                told = (message.boot_id, message.session.n_strides)
-            elif isinstance(message, WindowMessage):
-                newest = message
-        for key, message in about.items():
-            if message.window_start_s + offset_s >= first_s:
-                windows.append(_window(message, predictions.get(key), offset_s))
-        first_s = windows[-1].stop_s if windows else first_s
-    return windows, strides_s
-
-
-def _window(message: WindowMessage, prediction: Prediction | None, offset_s: float) -> TimedWindow:
-    decision = message if isinstance(message, Decision) else None
-    return TimedWindow(
-        start_s=message.window_start_s + offset_s,
-        stop_s=message.window_stop_s + offset_s,
-        motion=message.motion,
-        flags=message.flags,
-        refusal=decision.reason if decision is not None and decision.reason in _REFUSALS else "",
-        label=None if decision is None else decision.label,
-        probabilities=None if prediction is None else prediction.probabilities,
-    )
-
-
-def _key(message: WindowMessage) -> tuple[int, int]:
-    return message.sample_start, message.sample_stop
-
-
-def _lives(messages: Sequence[Message]) -> list[list[Message]]:
-    """Cut where another publisher begins, and where the sensor's time goes back; health says nothing of windows."""
-    lives: list[list[Message]] = []
-    boot_id, newest_s = "", -math.inf
-    for message in messages:
-        if isinstance(message, Health):
-            continue
-        start_s = message.window_start_s if isinstance(message, WindowMessage) else newest_s
-        if not lives or message.boot_id != boot_id or start_s < newest_s:
-            lives.append([])
-            boot_id, newest_s = message.boot_id, -math.inf
-        newest_s = max(newest_s, start_s) if isinstance(message, WindowMessage) else newest_s
-        lives[-1].append(message)
-    return lives
 
 
 def _walking_ns(windows: Iterable[TimedWindow]) -> list[tuple[int, int]]:

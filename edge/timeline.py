@@ -4,11 +4,12 @@ What the foot did, which class was told, and why windows were not used. Colours 
 and each piece says what it is when it is pointed at. Nothing is fetched, no script runs.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Final
 
-from edge.session_result import TimedWindow
+from edge.session_time import TimedWindow
 
 _WIDTH: Final = 760.0
 _LEFT: Final = 70.0
@@ -33,16 +34,24 @@ _OF_ANY_OTHER: Final = "#000000"
 # Windows overlap; pieces of the same state closer than this many seconds are one.
 _JOIN_S: Final = 0.05
 
+# Narrower than this many units of the drawing nobody sees a piece: several become the one of them that lasts longest.
+_NARROW: Final = 0.5
+
 _Piece = tuple[float, float, str]
 """Start and stop in seconds, and what it is."""
 
 
 def timeline(windows: Sequence[TimedWindow], labels: Sequence[str], title: str) -> str:
     """The bands of at least one window, in order of time; ``labels`` are the classes, for colours that stay."""
+    stop_s = max(window.stop_s for window in windows)
+    seconds = (_WIDTH - _LEFT - 10) / max(stop_s, 1e-9)
     bands = {
-        "motion": _pieces(windows, lambda window: window.motion),
-        "class": _pieces(windows, lambda window: window.label or ""),
-        "refused": _pieces(windows, lambda window: window.refusal),
+        name: _seen(_pieces(windows, state_of), _NARROW / seconds)
+        for name, state_of in (
+            ("motion", lambda window: window.motion),
+            ("class", lambda window: window.label or ""),
+            ("refused", lambda window: window.refusal),
+        )
     }
     states = {name: sorted({state for _, _, state in pieces}) for name, pieces in bands.items()}
     states["class"].sort(key=list(labels).index)
@@ -51,8 +60,6 @@ def timeline(windows: Sequence[TimedWindow], labels: Sequence[str], title: str) 
         name: {state: (of_classes if name == "class" else _OF_STATES).get(state, _OF_ANY_OTHER) for state in known}
         for name, known in states.items()
     }
-    stop_s = max(window.stop_s for window in windows)
-    seconds = (_WIDTH - _LEFT - 10) / max(stop_s, 1e-9)
     parts = []
     for row, (name, pieces) in enumerate(bands.items()):
         y = 4 + row * _STEP
@@ -80,7 +87,7 @@ def timeline(windows: Sequence[TimedWindow], labels: Sequence[str], title: str) 
 
 
 def _pieces(windows: Iterable[TimedWindow], state_of: Callable[[TimedWindow], str]) -> list[_Piece]:
-    """Where a state lasts; a window holds until the next one begins, nothing is drawn for an empty state."""
+    """Where a state lasts, an empty one too; a window holds until the next one begins."""
     pieces: list[_Piece] = []
     for window in windows:
         state = state_of(window)
@@ -90,7 +97,39 @@ def _pieces(windows: Iterable[TimedWindow], state_of: Callable[[TimedWindow], st
             pieces[-1] = (pieces[-1][0], window.stop_s, state)
         else:
             pieces.append((window.start_s, window.stop_s, state))
-    return [piece for piece in pieces if piece[2]]
+    return pieces
+
+
+def _seen(pieces: Iterable[_Piece], narrow_s: float) -> list[_Piece]:
+    """The pieces that can be told apart: narrower ones in a row are one, and neighbours of one state too."""
+    seen: list[_Piece] = []
+    row: list[_Piece] = []  # narrow ones that touch, and are not yet as wide as can be seen
+    for piece in pieces:
+        is_wide = piece[1] - piece[0] >= narrow_s
+        if row and (is_wide or piece[0] - row[-1][1] >= narrow_s or row[-1][1] - row[0][0] >= narrow_s):
+            _add(seen, row)
+            row = []
+        if is_wide:
+            _add(seen, [piece])
+        else:
+            row.append(piece)
+    _add(seen, row)
+    return [piece for piece in seen if piece[2]]
+
+
+def _add(seen: list[_Piece], row: Sequence[_Piece]) -> None:
+    """What lasts longest in ``row``, over all of it."""
+    if not row:
+        return
+    lasting_s: defaultdict[str, float] = defaultdict(float)
+    for begin, end, state in row:
+        lasting_s[state] += end - begin
+    begin, end = row[0][0], row[-1][1]
+    state = max(lasting_s, key=lasting_s.__getitem__)
+    if seen and seen[-1][2] == state and begin - seen[-1][1] <= _JOIN_S:
+        seen[-1] = (seen[-1][0], end, state)
+    else:
+        seen.append((begin, end, state))
 
 
 def _axis(stop_s: float, seconds: float, y: float) -> list[str]:

@@ -1,18 +1,19 @@
 """`frailedge report`: what a recorded session says, as one page to read and to print."""
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge.bundle import load_bundle
+from edge.bundle import CARD_NAME, load_bundle
 from edge.cli import options as opt
 from edge.errors import ConfigError
 from edge.paths import default_bundle_dir
 from edge.session_report import make_report, write_report
 from edge.session_result import KINDS, session_result
-from edge.sources.session import read_session
+from edge.sources.session_reader import SessionReader
 
 
 def command(
@@ -25,21 +26,34 @@ def command(
     bundle: opt.BundleDir = None,
 ) -> None:
     """Write the result of a session, and what it rests on, as one HTML page; research use only, no diagnosis."""
-    found = read_session(session, KINDS)
-    for loss in found.losses:
-        print(f"frailedge: {loss}", file=sys.stderr)
+    reader = SessionReader(session, KINDS, whole_records=False)
+    parts = iter(reader)
+    first = next(parts)
     model = opt.configured(config, model__bundle=bundle).model
-    manifest = load_bundle(Path(model.bundle) if model.bundle else default_bundle_dir()).manifest
-    if found.info.bundle_sha256 not in {variant.sha256 for variant in manifest.variants.values()}:
+    at_hand = load_bundle(Path(model.bundle) if model.bundle else default_bundle_dir())
+    manifest = at_hand.manifest
+    if first.info.bundle_sha256 not in {variant.sha256 for variant in manifest.variants.values()}:
         raise ConfigError(
-            f"{session}: was recorded with model {found.info.bundle}, and {manifest.name} at hand is another one: "
+            f"{session}: was recorded with model {first.info.bundle}, and {manifest.name} at hand is another one: "
             "give its folder with --bundle"
         )
     result = session_result(
-        found.messages,
+        # File by file, so that hours of messages are never in memory at once.
+        itertools.chain.from_iterable(part.published for part in itertools.chain((first,), parts)),
         min_windows=manifest.decision.min_windows,
         least_confidence=manifest.decision.least_confidence,
-        sensors=[sensor.name for sensor in found.info.sensors],
+        sensors=[sensor.name for sensor in first.info.sensors],
     )
-    write_report(out, make_report(found, result, manifest), force=force)
+    for loss in reader.losses:
+        print(f"frailedge: {loss}", file=sys.stderr)
+    write_report(out, make_report(reader.info, result, manifest, _card(at_hand.folder), reader.losses), force=force)
     print(out)
+
+
+def _card(folder: Path) -> str:
+    """The bundle's model card, empty where it has none."""
+    path = folder / CARD_NAME
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from edge.errors import RecordingError
-from edge.messages import Decision, Figure, Gait, GaitSummary, Message, Prediction
-from edge.session_result import BLOCK_S, MIN_BLOCKS, TimedWindow, classify, session_result
+from edge.messages import Decision, Figure, Gait, GaitSummary, Health, Prediction, StrideFigures
+from edge.session_result import BLOCK_S, MIN_BLOCKS, SensorResult, classify, session_result
+from edge.session_time import TimedWindow
+from edge.sources.session_reader import Published
 from edge.stream.decision import PROBABILITY_FLOOR
+from tests.edge.test_messages import EXAMPLES
 
 LABELS = ("robust", "pre-frail", "frail")
 HOP_S, WINDOW_S = 50 / 104, 200 / 104
@@ -34,7 +38,6 @@ def about(i: int, **other: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "sensor": "left",
         "boot_id": "a",
-        "time_s": 5000.0 + 100.0 + i * HOP_S + WINDOW_S,
         "stretch": 0,
         "sample_start": 50 * i,
         "sample_stop": 50 * i + 200,
@@ -53,14 +56,16 @@ def about(i: int, **other: Any) -> dict[str, Any]:
     return fields | other
 
 
-def told(i: int, probabilities: Sequence[float] = ROBUST, reason: str = "", **other: Any) -> list[Message]:
-    """What is published of the ``i``-th window; with a ``reason`` it was refused."""
+def told(
+    i: int, probabilities: Sequence[float] = ROBUST, reason: str = "", *, received_s: float | None = None, **other: Any
+) -> list[Published]:
+    """What is published of the ``i``-th window, 5,000 s later by the host's clock; with a ``reason`` it was refused."""
     shares = dict(zip(LABELS, probabilities, strict=True))
-    label = None if reason else "robust"
+    fields = about(i, **other)
     decision = Decision(
-        **about(i, **other),
+        **fields,
         probabilities=shares,
-        label=label,
+        label=None if reason else "robust",
         class_index=-1 if reason else 0,
         reason=reason,  # type: ignore[arg-type]
         n_windows=0,
@@ -68,29 +73,42 @@ def told(i: int, probabilities: Sequence[float] = ROBUST, reason: str = "", **ot
         held_windows=0,
         held_s=0.0,
     )
-    if reason:
-        return [decision]
-    return [Prediction(**about(i, **other), probabilities=shares, label="robust", class_index=0), decision]
+    prediction = Prediction(**fields, probabilities=shares, label="robust", class_index=0)
+    at_s = fields["window_stop_s"] + 5000.0 if received_s is None else received_s
+    return [Published(one, round(at_s * 1e9)) for one in ([decision] if reason else [prediction, decision])]
 
 
-def strides(n: int, **other: Any) -> Gait:
-    summary = GaitSummary(n, *[Figure(1.0, 0.1, n)] * 6)
-    fields = {"sensor": "left", "boot_id": "a"} | other
-    return Gait(
-        **fields,
-        session=summary,
-        recent=summary,
-        strides=(),
-        mounting="trusted",
-        mounting_reason="",
-        mounting_strides=0,
-        side="",
-        tilt_deg=0.0,
-    )
+def strides(*starts_s: float, stride_s: float = 1.0, **other: Any) -> Published:
+    """New strides with these device times, told soon after the last of them."""
+    none = GaitSummary(0, *[Figure(None, None, 0)] * 6)
+    fields: dict[str, Any] = {
+        "sensor": "left",
+        "boot_id": "a",
+        "session": none,
+        "recent": none,
+        "strides": tuple(StrideFigures(at_s, stride_s, 60.0, 40.0, 1.2 * stride_s, 1.2) for at_s in starts_s),
+        "n_implausible": 0,
+        "mounting": "corrected",
+        "mounting_reason": "",
+        "mounting_strides": 12,
+        "side": "",
+        "tilt_deg": 0.0,
+    }
+    return Published(Gait(**fields | other), round((max(starts_s, default=0.0) + 5002.0) * 1e9))
 
 
-def walk(n: int, first: int = 0, **other: Any) -> list[Message]:
+def health(**fields: Any) -> Published:
+    example = next(message for message in EXAMPLES if isinstance(message, Health))
+    return Published(msgspec.structs.replace(example, **{"boot_id": "a", **fields}), 0)
+
+
+def walk(n: int, first: int = 0, **other: Any) -> list[Published]:
     return [message for i in range(first, first + n) for message in told(i, **other)]
+
+
+def left_of(messages: Sequence[Published]) -> SensorResult:
+    (left,) = session_result(messages, min_windows=4).sensors
+    return left
 
 
 def test_the_class_is_that_of_the_mean_log_probability_and_the_first_window_counts_like_the_last() -> None:
@@ -190,46 +208,131 @@ def test_refused_windows_are_counted_by_reason_and_take_no_part() -> None:
     assert [window.start_s for window in left.windows] == pytest.approx([i * HOP_S for i in range(13)])
 
 
-def test_bouts_come_from_walking_windows_and_need_four_strides() -> None:
+def test_bouts_come_from_walking_windows_and_strides_lie_where_the_foot_came_down() -> None:
+    """Four strides are needed; the mounting was found late, so most of them were told in one go, long after."""
     still = [message for i in range(40, 60) for message in told(i, reason="standing", motion="standing")]
-    messages = [*walk(20), strides(3), *walk(20, 20), strides(9), *still, *walk(8, 60), strides(10)]
-    (left,) = session_result(messages, min_windows=4).sensors
+    first, second = [100.5 + i for i in range(9)], [100.0 + 60 * HOP_S + i for i in range(3)]
+    left = left_of([*walk(40), *still, strides(*first), *walk(8, 60), strides(*second)])
     (bout,) = left.bouts
     assert (bout.start_ns, bout.n_strides, bout.break_ns) == (0, 9, 0)
     assert left.walked_s == pytest.approx(39 * HOP_S + WINDOW_S)
-    assert left.gait is not None
-    assert left.gait.session.n_strides == 10
+    assert left.figures.n_strides == 12
 
 
-def test_a_sensor_that_began_anew_goes_on_in_the_sessions_time() -> None:
-    """Its clock starts at 0 again; its strides go on being counted, and none of its windows is lost."""
-    again = [
-        replaced
+def test_gait_figures_are_over_the_strides_of_all_lives() -> None:
+    """A publisher that began anew tells the figures of its own strides only; what it says of all is not asked."""
+    again = walk(20, 20, boot_id="b")
+    messages = [
+        *walk(20),
+        strides(*(100.0 + i for i in range(8)), stride_s=1.0, n_implausible=1),
+        strides(108.0, n_implausible=3),
+        *again,
+        strides(*(111.0 + 2 * i for i in range(4)), stride_s=2.0, boot_id="b", n_implausible=2),
+    ]
+    left = left_of(messages)
+    times_s = [1.0] * 9 + [2.0] * 4
+    assert left.figures.stride_time_s.n == left.figures.stride_length_m.n == left.figures.n_strides == 13
+    assert left.figures.stride_time_s.mean == pytest.approx(np.mean(times_s))
+    assert left.figures.stride_time_s.deviation == pytest.approx(np.std(times_s, ddof=1))
+    assert left.figures.cadence_strides_min.mean == pytest.approx(np.mean([60 / time_s for time_s in times_s]))
+    assert left.figures.stance_percent.mean == pytest.approx(60.0)
+    assert left.n_implausible == 5
+    assert [bout.n_strides for bout in left.bouts] == [13]
+
+
+def test_the_last_message_that_knows_how_the_sensor_sits_says_it() -> None:
+    unknown: dict[str, Any] = {"mounting": "cannot tell", "mounting_reason": "too few strides"}
+    after = left_of([*walk(9), strides(100.0), strides(**unknown, boot_id="b")])
+    assert after.gait is not None
+    assert after.gait.mounting == "corrected"
+    never = left_of([*walk(9), strides(**unknown), strides(**unknown, mounting_strides=7)])
+    assert never.gait is not None
+    assert (never.gait.mounting, never.gait.mounting_strides) == ("cannot tell", 7)
+
+
+def test_the_link_s_counts_are_those_of_the_whole_session() -> None:
+    left = left_of(
+        [
+            *walk(9),
+            health(n_samples=1000, n_packets=250, n_windows_refused=2),
+            health(n_samples=100, n_packets=300, n_windows_refused=1, boot_id="b"),
+        ]
+    )
+    assert left.health is not None
+    assert (left.health.n_samples, left.health.n_packets, left.n_not_made) == (1100, 300, 3)
+
+
+def test_a_window_whose_prediction_is_lost_is_counted_and_one_without_its_decision_still_used() -> None:
+    messages = [
+        published
+        for i in range(12)
+        for published in told(i)
+        if not (isinstance(published.message, Prediction) and i in {3, 7})
+        and not (isinstance(published.message, Decision) and i in {5, 11})
+    ]
+    left = left_of(messages)
+    assert (len(left.windows), left.result.n_windows, left.n_lost) == (12, 10, 2)
+    assert dict(left.n_refused) == {}
+    assert [i for i, window in enumerate(left.windows) if window.is_lost] == [3, 7]
+    assert [i for i, window in enumerate(left.windows) if window.label is None] == [5, 11]
+
+
+def boot_again(received_s: float) -> list[Published]:
+    """Ten windows of a sensor whose clock began at 0 once more."""
+    return [
+        published
         for i in range(10)
-        for replaced in told(
+        for published in told(
             i,
             window_start_s=i * HOP_S,
             window_stop_s=i * HOP_S + WINDOW_S,
             sample_start=9000 + i,
-            time_s=5130.0 + i * HOP_S,
+            received_s=received_s + i * HOP_S,
         )
     ]
-    (left,) = session_result([*walk(10), strides(5), *again, strides(8)], min_windows=4).sensors
+
+
+def test_a_sensor_that_began_anew_goes_on_in_the_sessions_time() -> None:
+    """Its clock starts at 0 again, so its distance to the host's is another; none of its windows is lost."""
+    left = left_of([*walk(10), strides(*(100.0 + i for i in range(5))), *boot_again(5130.0), strides(1.0)])
     assert left.result.n_windows == 20
     assert left.windows[10].start_s == pytest.approx(30.0 - WINDOW_S, abs=1e-6)
     assert all(one.start_s < other.start_s for one, other in zip(left.windows, left.windows[1:], strict=False))
-    assert left.gait is not None
+    assert left.figures.n_strides == 6
     assert [bout.n_strides for bout in left.bouts] == [5]
 
 
-def test_windows_that_a_publisher_tells_again_after_it_was_killed_count_once() -> None:
-    """It reads again what it had not committed: the same walk, from five windows before on."""
-    again = walk(20, 15, boot_id="b")
-    (left,) = session_result([*walk(20), strides(9), *again, strides(14, boot_id="b")], min_windows=4).sensors
+def test_strides_held_until_the_mounting_was_found_lie_on_the_clock_on_which_they_were_walked() -> None:
+    """The sensor booted in the middle of the search: its times go back within one message."""
+    told_late = strides(*(100.0 + i for i in range(5)), 0.5, 1.5, 2.5, 3.5)
+    left = left_of([*walk(10), *boot_again(5130.0), told_late])
+    assert left.figures.n_strides == 9
+    assert [(round(bout.start_ns / 1e9), bout.n_strides) for bout in left.bouts] == [(0, 5), (28, 4)]
+
+
+def test_strides_told_after_a_boot_that_were_all_walked_before_it_lie_there_too() -> None:
+    left = left_of([*walk(10), *boot_again(5130.0), strides(*(100.0 + i for i in range(5)))])
+    assert [(bout.start_ns, bout.n_strides) for bout in left.bouts] == [(0, 5)]
+
+
+def test_windows_and_strides_that_a_publisher_tells_again_after_it_was_killed_count_once() -> None:
+    """It reads again what it had not committed: the same walk, from five windows before on, each stride about there."""
+    before = strides(*(100.2 + i for i in range(9)))
+    after = strides(*(106.22 + i for i in range(8)), boot_id="b")
+    left = left_of([*walk(20), before, *walk(20, 15, boot_id="b"), after])
     starts_s = [window.start_s for window in left.windows]
     assert starts_s == sorted(set(starts_s))
     assert 30 <= left.result.n_windows <= 35
     assert left.windows[-1].stop_s == pytest.approx(34 * HOP_S + WINDOW_S)
+    assert left.figures.n_strides == 14
+    assert [bout.n_strides for bout in left.bouts] == [14]
+
+
+def test_the_wall_clock_moves_nothing() -> None:
+    """It was set by 40 days between two lives of the publisher."""
+    left = left_of([*walk(20, time_s=1e9), *walk(20, 20, boot_id="b", time_s=1e9 + 40 * 86_400)])
+    assert left.windows[-1].stop_s == pytest.approx(39 * HOP_S + WINDOW_S)
+    assert left.result.n_windows == pytest.approx(40, abs=4)
 
 
 def test_both_feet_together_are_the_person_and_stand_beside_each_foot() -> None:
