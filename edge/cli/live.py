@@ -15,7 +15,7 @@ from edge.config import Config
 from edge.errors import BundleError, ConfigError
 from edge.manifest import Manifest
 from edge.opening import open_model
-from edge.recording.status import RecorderStatus
+from edge.recording.status import recorded_words, recording_words
 from edge.run_settings import RunSensor
 from edge.sources.virtual import virtual_foot
 from edge.supervisor import ProcessFailedError, Supervisor
@@ -191,7 +191,7 @@ def _run(
                 title=tally.title,
                 is_over=is_over,
                 on_message=tally.take,
-                footer=lambda: _recording_line(supervisor.recording, folder),
+                footer=lambda: recording_words(supervisor.recording, folder),
             )
             n_restarts, recorded = supervisor.n_restarts, supervisor.recording
     finally:
@@ -199,35 +199,12 @@ def _run(
     took_s = time.monotonic() - begin_s
     lines = tally.summary(manifest, took_s, n_restarts)
     if recorded is not None:
-        lines.insert(-1, f"  {_recorded_line(recorded, folder)}")
+        lines.insert(-1, f"  {recorded_words(recorded, folder)}")
     sys.stdout.write("\n".join(lines) + "\n")
     if failure is not None:
         raise failure
     if not tally.has_health and took_s > _STARTED_AFTER_S:
         raise typer.Exit(1)
-
-
-def _recording_line(status: RecorderStatus | None, folder: str) -> str:
-    """How the recording goes, while it does."""
-    if status is None:
-        return ""
-    done = f"{status.n_bytes / 1e6:.1f} MB in {folder}"
-    return f"NOT RECORDING: {status.problem} ({done} until then)" if status.problem else f"recording: {done}"
-
-
-def _recorded_line(status: RecorderStatus, folder: str) -> str:
-    """What the recording came to."""
-    if not status.n_recorded:
-        return f"NOT RECORDED: {status.problem or 'the recorder never began'}"
-    lost = []
-    if status.n_unrecorded:
-        lost.append(f"{status.n_unrecorded} entries with {status.n_unrecorded_samples} samples NOT recorded")
-    if status.n_overwritten:
-        lost.append(f"{status.n_overwritten} records of the ring were overwritten first and NOT recorded")
-    if status.problem:
-        lost.append(f"NOT ALL RECORDED: {status.problem}" if not lost else status.problem)
-    said = f"recorded in {folder}: {status.n_samples} samples since the recorder last started"
-    return "; ".join([said, *lost])
 
 
 def check_fits_live(manifest: Manifest) -> None:

@@ -1,4 +1,7 @@
-"""How the recorder is doing, as it tells the other processes: a small file beside the ring, replaced as a whole."""
+"""How the recorder is doing, as it tells the other processes: a small file beside the ring, replaced as a whole.
+
+A `RecorderStatus` enters, and comes back in another process, or as words for the user.
+"""
 
 import contextlib
 from pathlib import Path
@@ -43,3 +46,25 @@ def read_status(ring: Path) -> RecorderStatus | None:
         return msgspec.json.decode(ring.with_name(_STATUS_FILE).read_bytes(), type=RecorderStatus)
     except FileNotFoundError:
         return None
+
+
+def recording_words(status: RecorderStatus | None, folder: str) -> str:
+    """How the recording goes, while it does; empty where nothing is recorded."""
+    if status is None:
+        return ""
+    done = f"{status.n_bytes / 1e6:.1f} MB in {folder}"
+    return f"NOT RECORDING: {status.problem} ({done} until then)" if status.problem else f"recording: {done}"
+
+
+def recorded_words(status: RecorderStatus, folder: str) -> str:
+    """What the recording came to."""
+    if not status.n_recorded:
+        return f"NOT RECORDED: {status.problem or 'the recorder never began'}"
+    lost = []
+    if status.n_unrecorded:
+        lost.append(f"NOT recorded: {status.n_unrecorded} entries, {status.n_unrecorded_samples} samples among them")
+    if status.n_overwritten:
+        lost.append(f"NOT recorded: {status.n_overwritten} records that the ring overwrote before they were read")
+    if status.problem:
+        lost.append(f"{'' if lost else 'NOT ALL RECORDED: '}{status.problem}")
+    return "; ".join([f"recorded in {folder}: {status.n_samples} samples since the recorder last started", *lost])
