@@ -5,6 +5,7 @@ whose name merely begins alike. Fields in `ENVELOPE` differ from run to run; all
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -17,6 +18,10 @@ Encoding = Literal["msgpack", "json"]
 
 ENVELOPE: Final = ("boot_id", "sequence", "time_s", "latency_ms")
 """Fields that two runs over the same samples do not share."""
+
+
+STAGES: Final = ("link", "waiting", "signal_path", "inference", "total")
+"""What a latency is told of."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +46,7 @@ class WindowMessage(Message, frozen=True, kw_only=True):
     ``outlier_share`` are shares of the window's samples that were interpolated over a gap, or set to a limit.
     ``motion`` is what the foot mostly did, ``walking_share`` how much of what is decided by now was walking, ``flags``
     what is wrong with the signal.
-    ``latency_ms`` holds the stages passed so far: ``link`` from the sensor to this host where its clock is known,
+    ``latency_ms`` holds the `STAGES` passed so far: ``link`` from the sensor to this host where its clock is known,
     ``waiting`` in the ring, ``signal_path``, ``inference``; ``total`` is the time since the newest sample arrived.
     """
 
@@ -130,8 +135,8 @@ class StrideFigures(msgspec.Struct, frozen=True):
     stride_time_s: float
     stance_percent: float
     swing_percent: float
-    stride_length_m: float | None
-    gait_speed_m_s: float | None
+    stride_length_m: float | None = None
+    gait_speed_m_s: float | None = None
 
 
 class Gait(Message, frozen=True, kw_only=True):
@@ -226,6 +231,14 @@ TOPICS: Final[dict[type[Message], str]] = {
 """The one table of topics."""
 
 _BY_NAME: Final = {name: kind for kind, name in TOPICS.items()}
+
+
+def keys_of(labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """By the name of a field that maps words to numbers: the words that can stand in it, with these classes."""
+    return {
+        "probabilities": tuple(labels),
+        **dict.fromkeys(("latency_ms", "latency_median_ms", "latency_p99_ms"), STAGES),
+    }
 
 
 @functools.lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ can enter: a sensor is its name in the topics.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any, Final, get_args
 
 import msgspec
@@ -43,7 +44,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     ``session`` is when it began, in UTC; with ``run_token``, 8 random hexadecimal digits, it is the same in all files
     of a session and in no other. ``part`` numbers its files. ``person`` is pseudonymous, or empty. ``configuration`` is
-    the JSON of `edge.recording.settings.RecordedSettings`: what a replay needs, and nothing else.
+    the JSON of `edge.recording.settings.RecordedSettings`: what a replay needs, and nothing else. ``labels`` are the
+    bundle's classes.
     ``wall_minus_monotonic_ns`` maps ``received_ns`` to the wall-clock times of the file.
     """
 
@@ -54,6 +56,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     sensors: tuple[RecordedSensor, ...]
     bundle: str
     bundle_sha256: str
+    labels: tuple[str, ...]
     version: str
     configuration: str
     wall_minus_monotonic_ns: int
@@ -259,6 +262,8 @@ def encode(value: msgspec.Struct) -> bytes:
 
 
 def _without_nulls(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_nulls(item) for item in value]
     if not isinstance(value, dict):
         return value
     return {name: _without_nulls(field) for name, field in value.items() if field is not None}
@@ -314,33 +319,47 @@ def _left_out(kind: type[msgspec.Struct]) -> tuple[tuple[str, ...], tuple[tuple[
     return nullable, structs
 
 
-def schema(kind: type[msgspec.Struct]) -> bytes:
+def schemas(info: SessionInfo) -> dict[str, tuple[str, bytes]]:
+    """Name and JSON Schema by topic, in the order of `topics`."""
+    return {topic: (kind.__name__, schema(kind, info.labels)) for topic, kind in topics(info).items()}
+
+
+def schema(kind: type[msgspec.Struct], labels: Sequence[str]) -> bytes:
     """JSON Schema of what `encode` writes, in the form that viewers of MCAP read.
 
     They want an object at the top, no references, and one known type a field (Foxglove's ``parseJsonSchema``): what
-    can be null is simply not required, and what has no such form is not described.
+    can be null is simply not required, what has no such form is not described, and a map lists the keys it may have.
     """
     (reference,), definitions = msgspec.json.schema_components([kind], ref_template="{name}")
-    return msgspec.json.encode(_plain(reference, definitions))
+    return msgspec.json.encode(_plain(reference, definitions, messages.keys_of(labels)))
 
 
-def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _plain(schema: dict[str, Any], definitions: dict[str, Any], keys: dict[str, tuple[str, ...]]) -> dict[str, Any]:
     if "$ref" in schema:
-        return _plain(definitions[schema["$ref"]], definitions)
+        return _plain(definitions[schema["$ref"]], definitions, keys)
     if "anyOf" in schema:
         others = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
-        return _plain(others[0], definitions) if len(others) == 1 else {}
+        return _plain(others[0], definitions, keys) if len(others) == 1 else {}
     if "enum" in schema and all(isinstance(value, str) for value in schema["enum"]):
         return {"type": "string", "enum": schema["enum"]}
     kind = schema.get("type")
     if kind == "array":
-        items = _plain(schema.get("items") or {}, definitions)
+        items = _plain(schema.get("items") or {}, definitions, keys)
         return {"type": "array", "items": items} if items.get("type", "array") != "array" else {}
     if kind == "object":
         fields = schema.get("properties", {})
-        plain = {name: form for name, field in fields.items() if (form := _plain(field, definitions))}
+        plain = {
+            name: form
+            for name, field in fields.items()
+            if (form := _map_of(keys[name]) if name in keys else _plain(field, definitions, keys))
+        }
         nullable = {name for name, field in fields.items() if {"type": "null"} in field.get("anyOf", [])}
         required = [name for name in schema.get("required", []) if name not in nullable]
         described: dict[str, Any] = {key: schema[key] for key in ("title", "description") if key in schema}
         return described | {"type": "object", "properties": plain, "required": required}
     return {key: value for key, value in schema.items() if key in {"type", "contentEncoding"}}
+
+
+def _map_of(keys: tuple[str, ...]) -> dict[str, Any]:
+    """Of numbers, any of which may be absent."""
+    return {"type": "object", "properties": {key: {"type": "number"} for key in keys}, "required": []}

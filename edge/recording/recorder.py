@@ -59,7 +59,7 @@ class Recorder:
         self._sensors = sensors
         self._rotate_s = rotate_s or float("inf")
         self._say = say
-        self._schemas = {topic: (kind.__name__, entries.schema(kind)) for topic, kind in entries.topics(info).items()}
+        self._schemas = entries.schemas(info)
         self._rate_hz = dict.fromkeys(sensors, 0.0)
         self._boot_id = dict.fromkeys(sensors, -1)
         self._pending: deque[_Pending] = deque()

@@ -57,7 +57,7 @@ def recover(path: Path, copy: Path) -> Recovered:
     if part.is_finished and not part.n_damaged_bytes and not part.n_unnamed:
         return Recovered(None, len(part.messages), n_samples, ())
     counts = Counter(message.topic for message in part.messages)
-    schemas = {topic: (kind.__name__, entries.schema(kind)) for topic, kind in entries.topics(info).items()}
+    schemas = entries.schemas(info)
     unknown = {topic: ("unknown", b'{"type":"object","properties":{}}') for topic in counts if topic not in schemas}
     try:
         file = McapFile(copy, schemas | unknown, {"session": entries.encode(info).decode()})

@@ -48,6 +48,7 @@ def session_info(settings: RecordSettings, bundle: Bundle, wall_minus_monotonic_
         sensors=tuple(map(_recorded, settings.sensors)),
         bundle=bundle.manifest.name,
         bundle_sha256=bundle.variant.sha256,
+        labels=bundle.manifest.labels,
         version=__version__,
         configuration=msgspec.json.encode(recorded).decode(),
         wall_minus_monotonic_ns=wall_minus_monotonic_ns,

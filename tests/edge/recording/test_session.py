@@ -14,7 +14,7 @@ from mcap.reader import make_reader
 from edge.bundle import Bundle
 from edge.config import ModelConfig
 from edge.errors import RecordingError
-from edge.messages import Decision, Gait, Message, Prediction, Signal, determined
+from edge.messages import STAGES, Decision, Gait, Message, Prediction, Signal, determined
 from edge.messages import Gap as GapMessage
 from edge.model import Classifier
 from edge.opening import open_model
@@ -25,6 +25,7 @@ from edge.replay_session import replay_session
 from edge.sources.session import Session, read_session
 from firmware_bridge.events import Block
 from tests.edge.recording.made import NumberedRecord, live, record_all, recorder, sent
+from tests.edge.test_messages import EXAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,7 @@ def assert_foxglove_reads(schema: dict[str, object]) -> None:
     assert schema["type"] == "object"
     properties = schema["properties"]
     assert isinstance(properties, dict)
+    assert properties, "an object without a field described has nothing to plot"
     for field in properties.values():
         assert field["type"] in {"boolean", "string", "number", "integer", "object", "array"}
         assert field.get("contentEncoding", "base64") == "base64"
@@ -153,8 +155,36 @@ def test_every_schema_is_one_that_foxglove_reads(
     walk_with_losses: tuple[list[NumberedRecord], list[Message], Path],
 ) -> None:
     info = read_session(walk_with_losses[2]).info
-    for kind in entries.topics(info).values():
-        assert_foxglove_reads(json.loads(entries.schema(kind)))
+    for _, schema in entries.schemas(info).values():
+        assert_foxglove_reads(json.loads(schema))
+
+
+def test_the_schemas_name_each_class_and_stage_so_that_viewers_offer_them_to_plot(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path], model: tuple[Bundle, Classifier]
+) -> None:
+    """And what is recorded has no field that its schema does not name."""
+    n_plotted = 0
+    for file in sorted((walk_with_losses[2]).glob("*.mcap")):
+        for schema, channel, message in make_reader(io.BytesIO(file.read_bytes())).iter_messages():
+            assert schema is not None
+            properties = json.loads(schema.data)["properties"]
+            for name, value in json.loads(message.data).items():
+                if isinstance(value, dict) and channel.topic.split("/")[0] in {"prediction", "decision"}:
+                    assert value.keys() <= properties[name]["properties"].keys()
+                    n_plotted += 1
+            if channel.topic.startswith("prediction/"):
+                assert tuple(properties["probabilities"]["properties"]) == model[0].manifest.labels
+                assert set(properties["latency_ms"]["properties"]) == set(STAGES)
+    assert n_plotted > 20
+
+
+@pytest.mark.parametrize("told", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_a_message_is_read_as_it_was_recorded_and_fits_its_schema(told: Message) -> None:
+    """Also where strides have no length: what is null is left out, in lists too."""
+    data = entries.encode(told)
+    assert b"null" not in data
+    jsonschema.validate(json.loads(data), json.loads(entries.schema(type(told), ("robust", "frail"))))
+    assert entries.decode_message(type(told), data) == told
 
 
 def test_a_block_stands_in_the_file_as_plain_base64(tmp_path: Path) -> None:
