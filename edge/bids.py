@@ -1,11 +1,13 @@
 """A session as a BIDS dataset of the motion modality (BIDS 1.10, "Motion").
 
-A sensor is a tracking system, a stretch between restarts a run. The ``LATENCY`` column holds the time of each sample
-since the first, so that missing samples need no made-up rows.
+Pieces of samples enter, files leave. A sensor is a tracking system, a stretch between restarts a run, the recording a
+session named by when it began. The ``LATENCY`` column holds the time of each sample since the first of its run, so that
+missing samples need no made-up rows.
 """
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,97 +16,129 @@ import numpy as np
 
 from edge import __version__
 from edge.errors import RecordingError
-from edge.sources.session import Session, Track
+from edge.recording.entries import DESCRIBED, SessionInfo
+from edge.sources.session import Piece
 from firmware_bridge.channels import CHANNEL_UNITS, CHANNELS
 
 BIDS_VERSION: Final = "1.10.0"
 TASK: Final = "walk"
+SATURATED: Final = "saturated"
 _NOBODY: Final = "unknown"
 
 
-def export_bids(session: Session, out: Path) -> list[Path]:
-    """Write the dataset into the empty folder ``out``; the files that were made."""
-    person = f"sub-{session.info.person or _NOBODY}"
-    folder = out / person / "motion"
-    folder.mkdir(parents=True)
-    made = [
-        _write_json(out / "dataset_description.json", _description()),
-        _write(out / "README.md", _README),
-    ]
-    scans = ["filename\tacq_time"]
-    labels = _labels(session)
-    for track in session.tracks:
-        parts = track.segments()
-        for number, part in enumerate(parts, start=1):
-            run = f"_run-{number}" if len(parts) > 1 else ""
-            stem = f"{person}_task-{TASK}_tracksys-{labels[track.sensor]}{run}"
-            motion = folder / f"{stem}_motion.tsv"
-            _write_samples(motion, track, part)
-            made += [
-                motion,
-                _write_json(folder / f"{stem}_motion.json", _sidecar(track, part)),
-                _write(folder / f"{stem}_channels.tsv", _channels(track)),
-                _write_json(folder / f"{stem}_channels.json", _REFERENCE_FRAME),
-            ]
-            scans.append(f"motion/{motion.name}\t{_began(session, track, part)}")
-    made.append(_write(out / person / f"{person}_scans.tsv", "\n".join(scans) + "\n"))
-    return made
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One stretch as far as it was written."""
+
+    first: Piece
+    last_ns: int
+    n_samples: int
+    rate_hz: float
 
 
-def _labels(session: Session) -> dict[str, str]:
+class BidsWriter:
+    """Writes the dataset into an empty folder: samples as they come, what describes them in the end."""
+
+    def __init__(self, folder: Path, info: SessionInfo) -> None:
+        self._folder, self._info = folder, info
+        person, session = f"sub-{info.person or _NOBODY}", f"ses-{info.session}"
+        self._prefix = f"{person}_{session}"
+        self._session_folder = folder / person / session
+        self._labels = _labels(info)
+        self._runs: dict[str, _Run] = {}
+
+    def add(self, piece: Piece) -> None:
+        """Rows at the end of the run's table, which has no header, as BIDS has it."""
+        stem = f"{self._prefix}_task-{TASK}_tracksys-{self._labels[piece.sensor.name]}_run-{piece.stretch}"
+        before = self._runs.get(stem)
+        run = self._runs[stem] = _Run(
+            first=_without_samples(piece) if before is None else before.first,
+            last_ns=int(piece.time_ns[-1]),
+            n_samples=len(piece.time_ns) + (0 if before is None else before.n_samples),
+            rate_hz=piece.rate_hz,
+        )
+        latency_s = (piece.time_ns - run.first.time_ns[0]) / 1e9
+        table = np.column_stack([latency_s, piece.samples.astype(np.float64), piece.saturated])
+        folder = self._session_folder / "motion"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{stem}_motion.tsv").open("a", encoding="ascii") as file:
+            np.savetxt(file, table, fmt=["%.9f", *["%.9g"] * len(CHANNELS), "%d"], delimiter="\t")
+
+    def finish(self) -> None:
+        """What describes the dataset, and each run."""
+        _write_json(self._folder / "dataset_description.json", _description())
+        _write(self._folder / "README.md", _README)
+        folder = self._session_folder
+        scans = ["filename\tacq_time"]
+        for stem, run in self._runs.items():
+            _write_json(folder / "motion" / f"{stem}_motion.json", _sidecar(run))
+            _write(folder / "motion" / f"{stem}_channels.tsv", _channels(run.first.sensor.name))
+            _write_json(folder / "motion" / f"{stem}_channels.json", _COLUMNS)
+            scans.append(f"motion/{stem}_motion.tsv\t{_wall_time(self._info, run.first.taken_ns)}")
+        _write(folder / f"{self._prefix}_scans.tsv", "\n".join(scans) + "\n")
+
+
+def _without_samples(piece: Piece) -> Piece:
+    """Its first sample: what it is about, and no view that would keep the others."""
+    return Piece(
+        piece.sensor,
+        piece.stretch,
+        piece.taken_ns,
+        piece.rate_hz,
+        piece.time_ns[:1].copy(),
+        piece.samples[:1].copy(),
+        piece.saturated[:1].copy(),
+    )
+
+
+def _labels(info: SessionInfo) -> dict[str, str]:
     """BIDS allows letters and digits only."""
-    labels = {track.sensor: re.sub(r"[^A-Za-z0-9]", "", track.sensor) for track in session.tracks}
+    labels = {sensor.name: re.sub(r"[^A-Za-z0-9]", "", sensor.name) for sensor in info.sensors}
     if len(set(labels.values())) < len(labels):
         raise RecordingError(
-            f"{session.path}: the sensors {', '.join(labels)} have the same name once all but letters and digits is "
-            "left out, as BIDS asks: export csv"
+            f"session {info.session}: the sensors {', '.join(labels)} have the same name once all but letters and "
+            "digits is left out, as BIDS asks: export csv"
         )
     return labels
 
 
-def _write_samples(path: Path, track: Track, part: slice) -> None:
-    """No header, as BIDS has it; a row a sample."""
-    latency_s = (track.time_ns[part] - track.time_ns[part.start]) / 1e9
-    table = np.column_stack([latency_s, track.samples[part].astype(np.float64)])
-    np.savetxt(path, table, fmt=["%.9f", *["%.9g"] * len(CHANNELS)], delimiter="\t")
-
-
-def _began(session: Session, track: Track, part: slice) -> str:
-    received_ns = next(step.received_ns for step in track.steps if step.kind == "push" and step.begin == part.start)
-    wall_s = (received_ns + session.info.wall_minus_monotonic_ns) / 1e9
+def _wall_time(info: SessionInfo, monotonic_ns: int) -> str:
+    wall_s = (monotonic_ns + info.wall_minus_monotonic_ns) / 1e9
     return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _sidecar(track: Track, part: slice) -> dict[str, Any]:
-    n_samples = part.stop - part.start
-    duration_s = float(track.time_ns[part.stop - 1] - track.time_ns[part.start]) / 1e9
+def _sidecar(run: _Run) -> dict[str, Any]:
+    duration_s = (run.last_ns - int(run.first.time_ns[0])) / 1e9
+    sensor = run.first.sensor
     return {
         "TaskName": TASK,
         "TaskDescription": "Walking with an inertial sensor on the foot.",
-        "TrackingSystemName": track.sensor,
-        "SamplingFrequency": track.rate_hz,
-        "SamplingFrequencyEffective": (n_samples - 1) / duration_s if n_samples > 1 else track.rate_hz,
+        "TrackingSystemName": sensor.name,
+        "SamplingFrequency": run.rate_hz,
+        "SamplingFrequencyEffective": (run.n_samples - 1) / duration_s if run.n_samples > 1 else run.rate_hz,
         "RecordingDuration": duration_s,
         "MotionChannelCount": len(CHANNELS),
         "ACCELChannelCount": 3,
         "GYROChannelCount": 3,
         "LATENCYChannelCount": 1,
+        "MISCChannelCount": 1,
         "TrackedPointsCount": 1,
         "MissingValues": "no row",
-        **({"ManufacturersModelName": track.kind} if track.kind else {}),
+        **({"ManufacturersModelName": sensor.kind} if sensor.kind not in {"", DESCRIBED} else {}),
     }
 
 
-def _channels(track: Track) -> str:
-    rows = ["name\tcomponent\ttype\ttracked_point\tunits\treference_frame"]
-    rows.append(f"latency\tn/a\tLATENCY\t{track.sensor}\ts\tn/a")
+def _channels(sensor: str) -> str:
+    rows = ["name\tcomponent\ttype\ttracked_point\tunits\treference_frame\tdescription"]
+    rows.append(f"latency\tn/a\tLATENCY\t{sensor}\ts\tn/a\ttime since the first sample of the run")
     for name, unit in zip(CHANNELS, CHANNEL_UNITS, strict=True):
-        kind = "ACCEL" if name.startswith("acc") else "GYRO"
-        rows.append(f"{name}\t{name[-1]}\t{kind}\t{track.sensor}\t{unit}\tfoot")
+        kind, what = ("ACCEL", "acceleration with gravity") if name.startswith("acc") else ("GYRO", "angular rate")
+        rows.append(f"{name}\t{name[-1]}\t{kind}\t{sensor}\t{unit}\tfoot\t{what}")
+    rows.append(f"{SATURATED}\tn/a\tMISC\t{sensor}\tn/a\tn/a\t1 where a value was at the sensor's limit, else 0")
     return "\n".join(rows) + "\n"
 
 
-_REFERENCE_FRAME: Final = {
+_COLUMNS: Final = {
     "reference_frame": {
         "Description": "The frame of the axes.",
         "Levels": {
@@ -133,10 +167,9 @@ def _description() -> dict[str, Any]:
     }
 
 
-def _write(path: Path, text: str) -> Path:
+def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-    return path
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> Path:
-    return _write(path, json.dumps(content, indent=2) + "\n")
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    _write(path, json.dumps(content, indent=2) + "\n")

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from edge.export import export
-from edge.sources.session import read_session
 
 
 def command(
@@ -18,7 +17,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", help="A folder that is new or empty.", metavar="DIR")],
 ) -> None:
     """Write the samples of a session as CSV (which `frailedge replay` reads), Parquet or BIDS-motion."""
-    found = read_session(session)
-    for loss in found.losses:
+    made = export(session, to, out)
+    for loss in made.losses:
         print(f"frailedge: {loss}", file=sys.stderr)
-    print("\n".join(str(path) for path in export(found, to, out)))
+    print("\n".join(map(str, made.files)))

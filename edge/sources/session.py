@@ -5,7 +5,7 @@ needs no samples, a `SessionLog`. What is damaged or missing is said in ``losses
 """
 
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from edge.errors import RecordingError
 from edge.messages import Message
 from edge.recording import entries
-from edge.recording.entries import Entry, GapEntry, LinkEntry, RestartEntry, SamplesEntry, SessionInfo
+from edge.recording.entries import (
+    Entry,
+    GapEntry,
+    LinkEntry,
+    RecordedSensor,
+    RestartEntry,
+    SamplesEntry,
+    SessionInfo,
+)
 from edge.sources.recording import Recording
 from edge.sources.session_reader import Published, SessionReader
 from firmware_bridge.channels import N_CHANNELS, Samples
@@ -123,6 +131,23 @@ class TrackPart:
     stretches: tuple[tuple[int, slice, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive samples of a stretch between two restarts of a sensor.
+
+    Arrays as in `Track`. ``stretch`` counts the stretches with samples, from 1; ``taken_ns`` is the host's
+    monotonic time at which the first sample was taken.
+    """
+
+    sensor: RecordedSensor
+    stretch: int
+    taken_ns: int
+    rate_hz: float
+    time_ns: NDArray[np.int64]
+    samples: Samples
+    saturated: NDArray[np.bool_]
+
+
 def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
     """Read a session: a file of it, its folder, or folder and name (`edge.recording.files.session_files`).
 
@@ -152,6 +177,25 @@ def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
         for sensor in reader.info.sensors
     )
     return Session(path, reader.info, tracks, tuple(messages), reader.losses)
+
+
+def read_pieces(reader: SessionReader) -> Iterator[Piece]:
+    """All samples of a session, file by file, each sensor's in order; then the reader's account is complete."""
+    builders: dict[str, TrackBuilder] = {}
+    for part in reader:
+        for sensor in part.info.sensors:
+            builder = builders.setdefault(sensor.name, TrackBuilder(reader.path, sensor.name))
+            found = builder.take(part.entries)
+            for stretch, samples, taken_ns in found.stretches:
+                yield Piece(
+                    sensor=sensor,
+                    stretch=stretch,
+                    taken_ns=taken_ns,
+                    rate_hz=builder.rate_hz,
+                    time_ns=found.time_ns[samples],
+                    samples=found.samples[samples],
+                    saturated=found.saturated[samples],
+                )
 
 
 def read_messages(path: Path, kinds: Collection[type[Message]]) -> SessionLog:
