@@ -23,7 +23,6 @@ from edge.recording.settings import session_configuration
 from edge.replay import decision_line, replay
 from edge.replay_session import replay_session
 from edge.sources.files import read_recording
-from edge.sources.recording import Recording
 from edge.sources.session import read_session
 
 
@@ -110,7 +109,8 @@ def command(
             recording = read_recording(path, sensor=sensor, side=side, rate_hz=rate_hz, units=units, axes=axes)
             for statement in recording.statements:
                 log.print(f"{path.name}: {statement}")
-            with _progress(log, recording) as on_progress:
+            signal_s = (int(recording.time_ns[-1]) - int(recording.time_ns[0])) / 1e9
+            with _progress(log, recording.path.name, signal_s) as on_progress:
                 result = replay(
                     recording,
                     checked,
@@ -161,19 +161,21 @@ def _replay_session(
         log.print(f"{path.name}: {loss}")
     if session.info.bundle_sha256 != bundle.variant.sha256:
         log.print(f"{path.name}: recorded with another model ({session.info.bundle}): its decisions were others")
-    screen = session_configuration(session.info).screen
-    results = replay_session(
-        session,
-        bundle,
-        classifier,
-        speed=speed,
-        screen=screen,
-        sink=sink,
-        wait=wait,
-        coefficients=config.publish.coefficients,
-        signal_decimation=config.publish.signal_decimation,
-        low_rate=low_rate,
-    )
+    recorded = session_configuration(session.info)
+    with _progress(log, path.name, session.duration_s) as on_progress:
+        results = replay_session(
+            session,
+            bundle,
+            classifier,
+            speed=speed,
+            screen=recorded.screen,
+            sink=sink,
+            wait=wait,
+            on_progress=on_progress,
+            coefficients=config.publish.coefficients,
+            signal_decimation=config.publish.signal_decimation,
+            low_rate=low_rate or recorded.low_rate,
+        )
     for sensor, result in results.items():
         for line in result.summary(f"{path}, sensor {sensor}", result.health.rate_hz):
             log.print(line)
@@ -225,7 +227,7 @@ def _sink(publisher: Publisher | None, json: bool) -> Callable[[Message], None]:
 class _progress:  # noqa: N801 - used like a function: `with _progress(...)`
     """A bar on standard error where that is a terminal, and nothing where it is a file."""
 
-    def __init__(self, log: Console, recording: Recording) -> None:
+    def __init__(self, log: Console, name: str, total_s: float) -> None:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -233,8 +235,8 @@ class _progress:  # noqa: N801 - used like a function: `with _progress(...)`
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=log, transient=True, disable=not log.is_terminal)
-        self._total_s = (int(recording.time_ns[-1]) - int(recording.time_ns[0])) / 1e9
-        self._task = self._progress.add_task(recording.path.name, total=self._total_s, done="")
+        self._total_s = total_s
+        self._task = self._progress.add_task(name, total=total_s, done="")
 
     def __enter__(self) -> Callable[[float], None]:
         self._progress.start()

@@ -87,6 +87,12 @@ class Session:
     messages: tuple[Message, ...]
     losses: tuple[str, ...]
 
+    @property
+    def duration_s(self) -> float:
+        """From the first step of any sensor to the last, by live's clock."""
+        received_ns = [step.received_ns for track in self.tracks for step in track.steps]
+        return (max(received_ns) - min(received_ns)) / 1e9 if received_ns else 0.0
+
     def recordings(self, track: Track) -> list[Recording]:
         """Each stretch of a track between restarts as a `Recording`, its times from 0."""
         return [

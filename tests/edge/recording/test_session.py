@@ -1,8 +1,13 @@
 """What was recorded replays as it was live: the same predictions and decisions, restarts and gaps included."""
 
 import base64
+import contextlib
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -214,3 +219,19 @@ def test_what_is_no_session_is_refused_in_one_line(tmp_path: Path, content: byte
         read_session(path)
     with pytest.raises(RecordingError, match="no such file"):
         read_session(tmp_path / "nowhere")
+
+
+def test_a_replay_of_a_session_shows_on_a_terminal_how_far_it_is(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path],
+) -> None:
+    session = read_session(walk_with_losses[2])
+    ours, terminal = pty.openpty()
+    command = [sys.executable, "-m", "edge", "replay", str(session.path), "--no-publish", "--speed", "max"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal, env={**os.environ, "TERM": "xterm"}):
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError), os.fdopen(ours, "rb", buffering=0) as screen:  # EIO: nobody writes any more
+            while more := screen.read(4096):
+                shown += more
+    assert session.duration_s > 35.0
+    assert f"{session.duration_s:.0f} of {session.duration_s:.0f} s".encode() in shown
