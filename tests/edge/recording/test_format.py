@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 
 from edge.bundle import Bundle, load_bundle
+from edge.cli import replay
 from edge.config import Config, SensorConfig, load_config
 from edge.errors import RecordingError
 from edge.messages import Message
@@ -22,6 +24,7 @@ from edge.recording.files import session_files, stray_files
 from edge.recording.mcap_file import salvage
 from edge.recording.recorder import Recorder
 from edge.recording.settings import session_configuration, session_info
+from edge.records import LinkStatus
 from edge.run_settings import RunSensor
 from edge.sources.session import read_session
 from tests.edge.recording.made import (
@@ -126,6 +129,25 @@ def test_what_live_judged_by_is_recorded_in_full(tmp_path: Path, bundle: Bundle)
     assert recorded.low_rate
     fields = json.loads(session_info(made, bundle, 0).configuration)["screen"]
     assert fields.keys() == {field.name for field in dataclasses.fields(recorded.screen)}, "no default is left out"
+
+
+@pytest.mark.parametrize("was_insisted_on", [True, False])
+def test_a_session_replays_at_a_low_rate_where_live_insisted_on_it(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord], was_insisted_on: bool
+) -> None:
+    config = load_config(None, {"ble.low_rate": was_insisted_on})
+    made = msgspec.structs.replace(settings(tmp_path, "left"), config=config)
+    info = session_info(made, bundle, WALL_MINUS_MONOTONIC_NS)
+    slow = [
+        (sequence, dataclasses.replace(record, item=dataclasses.replace(record.item, rate_hz=40.0)))
+        if isinstance(record.item, LinkStatus)
+        else (sequence, record)
+        for sequence, record in records
+    ]
+    record_all(slow, Recorder(tmp_path, info, {0: "left"}, rotate_s=0.0, say=print))
+    refused = nullcontext() if was_insisted_on else pytest.raises(RecordingError, match="40 Hz")
+    with refused:
+        replay.command([tmp_path], publish=False, speed="max")
 
 
 def without(name: str) -> Callable[[dict[str, Any]], object]:
