@@ -22,6 +22,10 @@ REST_ACC_M_S2: Final = 1.1
 """A rest: over `REST_S` the mean angular rate and the deviation of the acceleration stay below these. Between two
 steps of truong's people (of the half that thresholds are chosen on) the calmest 0.12 s turn at less than 0.7 rad/s in
 99.5 % of 15,943 stances; a brisk walker with multiple sclerosis (gaitmap's sample) needs a little more."""
+BACK_S: Final = 0.3
+"""A move is integrated from the calmest rest of the last 0.3 s before it: a heel that already peels off lifts the
+sensor at up to 0.1 m/s, and slow strides then came out as 0.1 m downwards, as a stair: a third of those of some frail
+twins. Further back nothing is gained, and drift is."""
 SURE_SHARE: Final = 0.3
 """Of both limits: so calm must a rest without gravity be to settle that gravity is not in the signal."""
 GRAVITY_TOLERANCE: Final = 0.12
@@ -65,10 +69,11 @@ class MoveFinder:
         """Of a move longer than ``longest_s`` nothing that happened in it is known: so much is held."""
         self._rate_hz = rate_hz
         self._rest = round(REST_S * rate_hz)
+        self._back = round(BACK_S * rate_hz)
         self._longest = round(longest_s * rate_hz)
         self._path_rad = (least_path_rad, most_path_rad)
         # A move, the rests at both its ends, and as much again, so that what is held seldom has to be moved.
-        self._held = np.empty((2 * (self._longest + 2 * self._rest), N_CHANNELS + 2))
+        self._held = np.empty((2 * (self._longest + self._back + 2 * self._rest), N_CHANNELS + 2))
         self._held_from = 0
         self._n = 0
         self._ends: deque[int] = deque()  # of rests not looked at yet
@@ -114,7 +119,7 @@ class MoveFinder:
         n_held = self._n - self._held_from
         if n_held + n_new <= len(self._held):
             return
-        kept = min(n_held, self._longest + self._rest)
+        kept = min(n_held, self._longest + self._back + self._rest)
         old = self._held
         if kept + n_new > len(old):
             self._held = np.empty((kept + n_new, old.shape[1]))
@@ -145,11 +150,12 @@ class MoveFinder:
         if after - before > self._longest:
             return Move(*span, math.inf)
         start, stop = (end - self._held_from for end in span)
-        samples = self._held[start : stop + 1]
-        path_rad = float(samples[:, _RATE].sum()) / self._rate_hz
+        path_rad = float(self._held[start : stop + 1, _RATE].sum()) / self._rate_hz
         least_rad, most_rad = self._path_rad
         if not self._gravity or not least_rad <= path_rad <= most_rad:
             return Move(*span, path_rad)
+        before = self._calmest(before)
+        samples = self._held[before - self._rest // 2 - self._held_from : stop + 1]
         up, up_after = (
             self._held[end + 1 - self._rest - self._held_from : end + 1 - self._held_from, ACC].mean(axis=0)
             for end in (before, after)
@@ -159,6 +165,13 @@ class MoveFinder:
         turned = attitudes(between[:, GYR] / self._rate_hz)[1:]
         level_m, rise_m = displacement_m(between[:, ACC], turned, up, up_after, self._rate_hz)
         return Move(*span, path_rad, level_m, rise_m, math.acos(min(max(cosine, -1.0), 1.0)))
+
+    def _calmest(self, end: int) -> int:
+        """The end of the calmest rest of those that end with ``end`` or up to `BACK_S` before."""
+        last = end + 1 - self._held_from
+        first = max(last - self._rest - self._back, 0)
+        rate = _running_sums(self._held[first:last, _RATE:], self._rest)[:, 0]
+        return end - (len(rate) - 1 - int(rate.argmin()))
 
 
 def _is_heavy(force: Floats) -> NDArray[np.bool_]:

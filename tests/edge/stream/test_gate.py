@@ -3,6 +3,7 @@
 import csv
 import tomllib
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.sources.files import read_recording
+from edge.sources.register import read_register
 from edge.stream.gate import MIN_WALKING_SHARE, GaitGate, GateThresholds, Motion, gate_all
 from edge.stream.resample import resample_all
 from firmware_bridge.channels import ACC, GYR, N_CHANNELS, STANDARD_GRAVITY_M_S2, Samples
@@ -164,6 +166,47 @@ def test_virtual_people_pass_while_they_walk(label: str) -> None:
         walking = np.lib.stride_tricks.sliding_window_view(truth, WINDOW)[::HOP].all(axis=1)
         passed += _windows(gate_all(samples, RATE_HZ))[walking].tolist()
     assert np.mean(passed) >= 0.95
+
+
+SLOW = replace(
+    _person("frail"),
+    stride_time_s=Figure(2.4, 0.3),
+    load_percent=Figure(1.0, 0.3),
+    foot_flat_percent=Figure(65.0, 6.0),
+    push_percent=Figure(18.0, 3.5),
+    swing_percent=Figure(16.0, 3.0),
+    toe_off_angle_deg=Figure(-52.0, 5.0),
+    heel_strike_angle_deg=Figure(0.2, 0.05),
+    stride_length_m=Figure(0.4, 0.09),
+)
+"""Near the slowest of the register's frail people: at 0.4 m a stride, heels peel off as slowly as feet rest."""
+
+
+def test_slow_short_strides_are_no_stairs() -> None:
+    samples, strides = walk_with_truth(SLOW, duration_s=90, rate_hz=RATE_HZ, seed=1)
+    states = gate_all(samples, RATE_HZ)
+    begin = round(next(s.start_s for s in strides if s.kind != "standing") * RATE_HZ)
+    assert np.mean(states[begin:] == Motion.OTHER) < 0.02
+    assert np.mean(states[begin:] == Motion.WALKING) > 0.85
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_twins_of_the_whole_register_pass_by_class() -> None:
+    people = [p for p in read_register(shared("gstride/Database_register.csv")) if p.gait is not None]
+    passed: dict[str, list[float]] = {}
+    for seed, person in enumerate(people):
+        assert person.gait is not None
+        samples, strides = walk_with_truth(person.gait, duration_s=90, rate_hz=RATE_HZ, seed=seed)
+        truth = np.zeros(len(samples), np.bool_)
+        for stride in strides:
+            truth[round(stride.start_s * RATE_HZ) : round(stride.end_s * RATE_HZ)] = stride.kind != "standing"
+        walking = np.lib.stride_tricks.sliding_window_view(truth, WINDOW)[::HOP].all(axis=1)
+        passed.setdefault(person.label, []).append(float(_windows(gate_all(samples, RATE_HZ))[walking].mean()))
+    print("\n| class | people | walking windows that pass | the person with fewest |\n|---|---|---|---|")
+    for label, shares in passed.items():
+        print(f"| {label} | {len(shares)} | {np.mean(shares):.1%} | {min(shares):.0%} |")
+        assert np.mean(shares) >= 0.95
 
 
 @pytest.mark.parametrize("kind", MOVEMENTS)
