@@ -92,12 +92,12 @@ def _body(
     yield page.heading("Result")
     yield from _result("All sensors together" if len(result.sensors) > 1 else "This session", result.together)
     yield page.paragraph(_how_good(manifest))
+    if len(result.sensors) > 1:
+        for one in result.sensors:
+            yield page.paragraph(f"{one.sensor}: {_told(one.result)}.")
     if losses:
         more = f", and {len(losses) - 1} more under Losses" if len(losses) > 1 else ""
         yield page.paragraph(f"The recording is not without faults: {losses[0]}{more}.")
-    if len(result.sensors) > 1:
-        for one in result.sensors:
-            yield page.paragraph(f"{one.sensor}: {_told(one.result)}")
     for one in result.sensors:
         yield from _sensor(one, manifest.labels)
     yield page.heading("Losses")
@@ -170,10 +170,13 @@ def _sensor(one: SensorResult, labels: Sequence[str]) -> Iterator[str]:
     else:
         caption = f"Sensor {one.sensor}: what the foot did, the class told at the time, and what was refused, over time"
         yield page.drawing(timeline(one.windows, labels, caption), caption)
-    yield page.paragraph(
-        f"Walked {one.walked_s:.0f} s in {len(one.bouts)} bout{'' if len(one.bouts) == 1 else 's'}"
-        f" ({sum(bout.n_strides for bout in one.bouts)} strides)."
-    )
+    if not one.figures.n_strides and any(window.motion == "walking" for window in one.windows):
+        yield page.paragraph("The foot walked, but no stride of it is known, so no bout can be told.")
+    else:
+        yield page.paragraph(
+            f"Walked {one.walked_s:.0f} s in {len(one.bouts)} bout{'' if len(one.bouts) == 1 else 's'}"
+            f" ({sum(bout.n_strides for bout in one.bouts)} strides)."
+        )
     if one.bouts:
         rows = [
             (

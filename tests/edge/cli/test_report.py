@@ -208,6 +208,33 @@ def test_windows_that_came_to_nothing_are_rows_of_their_own(walk: tuple[Path, Bu
     assert f"used {before.result.n_windows - 7} " in text
 
 
+def test_where_no_stride_is_known_the_page_does_not_say_that_nobody_walked(walk: tuple[Path, Bundle]) -> None:
+    folder, bundle = walk
+    session = read_messages(folder, KINDS)
+    told = tuple(one for one in session.messages if not isinstance(one.message, Gait))
+    text = text_of(reported(dataclasses.replace(session, messages=told), bundle))
+    assert "The foot walked, but no stride of it is known, so no bout can be told." in text
+    assert "Walked 0 s" not in text
+
+
+def test_two_sensors_have_a_result_together_and_a_part_of_the_page_each(walk: tuple[Path, Bundle]) -> None:
+    folder, bundle = walk
+    session = read_messages(folder, KINDS)
+    right = tuple(
+        Published(msgspec.structs.replace(one.message, sensor="right"), one.received_ns) for one in session.messages
+    )
+    info = msgspec.structs.replace(
+        session.info, sensors=(*session.info.sensors, RecordedSensor(name="right", kind="metawear"))
+    )
+    both = dataclasses.replace(session, info=info, messages=(*session.messages, *right))
+    html = reported(both, bundle)
+    text = text_of(html)
+    assert html.count("<svg ") == 2
+    for told in ("All sensors together: ", "left: ", "right: ", "Sensor left", "Sensor right", "right (metawear)"):
+        assert told in text
+    assert text.count("Gait figures of this foot") == 2
+
+
 def test_strides_that_were_left_out_are_said(walk: tuple[Path, Bundle]) -> None:
     folder, bundle = walk
     session = read_messages(folder, KINDS)
