@@ -15,7 +15,10 @@ from firmware_bridge.channels import Samples
 
 @dataclass(frozen=True, slots=True)
 class PathCounts:
-    """What came in, what was missing, what was made of it; input samples unless named otherwise."""
+    """What came in, what was missing, what was made of it; input samples unless named otherwise.
+
+    ``n_windows`` are those without too many gaps, ``n_windows_refused`` the others.
+    """
 
     n_samples: int
     n_bridged_gaps: int
@@ -45,7 +48,7 @@ class SignalPath:
         self.screen = None if screen is None else Screen(spec, rate_in_hz, screen)
         self._stretch = -1
         self._stretch_start = 0
-        self._n_windows = 0
+        self._n_windows = self._n_with_gaps = 0
         self.latest: list[Resampled] = []
         """What the last call resampled, in SI units and the foot frame: for whoever draws the signal."""
         self.verdicts: list[Verdict] = []
@@ -56,6 +59,7 @@ class SignalPath:
     ) -> list[Window]:
         """``(n,)`` device times and ``(n, 6)`` samples in; the windows complete by now out.
 
+        With a screen also those with gaps, each with its verdict; without one they are left out.
         ``saturated`` ``(n,)`` marks samples at the sensor's range; None: nothing is known of that.
         """
         if self.screen is not None:
@@ -79,11 +83,13 @@ class SignalPath:
                 self._stretch, self._stretch_start = piece.stretch, self._windower.n_samples
             self.latest.append(piece)
             cut = self._windower.push(piece)
-            windows += cut
+            n_with_gaps = sum(window.has_gaps for window in cut)
+            self._n_windows += len(cut) - n_with_gaps
+            self._n_with_gaps += n_with_gaps
+            windows += cut if self.screen is not None else [window for window in cut if not window.has_gaps]
             if self.screen is not None:
                 self.verdicts += [self.screen.judge(window, self._stretch_start) for window in cut]
                 self.screen.forget(self.spec.window_samples)
-        self._n_windows += len(windows)
         return windows
 
     @property
@@ -99,7 +105,7 @@ class SignalPath:
             n_resampled=self._windower.n_samples,
             n_outliers=self._windower.n_outliers,
             n_windows=self._n_windows,
-            n_windows_refused=self._windower.n_refused,
+            n_windows_refused=self._n_with_gaps,
         )
 
 

@@ -24,11 +24,13 @@ from firmware_bridge.channels import N_CHANNELS, Samples
 
 Gravity = Literal["included", "removed"]
 Mounting = Literal["correct", "trust"]
-Refusal = Literal["", "standing", "not worn", "not walking", "poor quality", "unlike training data", "mounting unknown"]
+Refusal = Literal[
+    "", "gaps", "standing", "not worn", "not walking", "poor quality", "unlike training data", "mounting unknown"
+]
 """Why a window was not used; empty where it was."""
 
 REFUSED_FLAGS: Final = (Flag.CLIPPING, Flag.RATE_OFF, Flag.FLAT, Flag.REPEATED, Flag.OUT_OF_RANGE, Flag.GRAVITY_OFF)
-"""Not the gaps: a window with too many is never made, and one with few is as good as the network was trained on."""
+"""Not the gaps: a window with too many is refused in any case, one with few is as good as those of the training."""
 
 _REFUSAL_OF_MOTION: Final[dict[Motion, Refusal]] = {
     Motion.UNKNOWN: "not walking",
@@ -163,7 +165,8 @@ class Screen:
         )
         watched = self._n_watched - self._n_seen
         is_mounted = self._is_mounted(watched + start, watched + stop)
-        return Verdict(self._refusal(motion, walking_share, flags, is_mounted), motion, walking_share, flags)
+        refusal: Refusal = "gaps" if window.has_gaps else self._refusal(motion, walking_share, flags, is_mounted)
+        return Verdict(refusal, motion, walking_share, flags)
 
     def forget(self, n_kept: int) -> None:
         """Windows that begin more than ``n_kept`` samples back were all judged."""

@@ -16,7 +16,7 @@ class Window:
 
     ``[sample_start, sample_stop)`` counts samples at the bundle's rate since the stream began, gaps not counted;
     ``[start_ns, stop_ns)`` is device time. ``bridged_share`` and ``outlier_share`` are shares of the window's samples.
-    ``coefficients`` has shape ``(n_coefficients, 6)``.
+    ``coefficients`` has shape ``(n_coefficients, 6)``. ``has_gaps``: more samples are bridged than the network may see.
     """
 
     stretch: int
@@ -27,6 +27,7 @@ class Window:
     bridged_share: float
     outlier_share: float
     coefficients: NDArray[np.float32]
+    has_gaps: bool = False
 
 
 class Windower:
@@ -44,7 +45,6 @@ class Windower:
         self._stretch_offset = 0  # samples of the stream before this stretch
         self.n_samples = 0
         self.n_outliers = 0
-        self.n_refused = 0
 
     def push(self, piece: Resampled) -> list[Window]:
         """Add a piece of a stretch; give the windows that are complete now."""
@@ -73,23 +73,21 @@ class Windower:
         while first + spec.window_samples <= self._n_held:
             inside = slice(first, first + spec.window_samples)
             bridged_share = float(np.count_nonzero(self._bridged[inside])) / spec.window_samples
-            if bridged_share > spec.max_bridged_share:
-                self.n_refused += 1
-            else:
-                index = self._held_from + first
-                stop = index + spec.window_samples
-                windows.append(
-                    Window(
-                        stretch=self._stretch,
-                        sample_start=self._stretch_offset + index,
-                        sample_stop=self._stretch_offset + stop,
-                        start_ns=start_ns + round(index * 1e9 / spec.rate_hz),
-                        stop_ns=start_ns + round(stop * 1e9 / spec.rate_hz),
-                        bridged_share=bridged_share,
-                        outlier_share=float(np.count_nonzero(self._outlier[inside])) / spec.window_samples,
-                        coefficients=coefficients(self._samples[inside], spec.wavelet_level),
-                    )
+            index = self._held_from + first
+            stop = index + spec.window_samples
+            windows.append(
+                Window(
+                    stretch=self._stretch,
+                    sample_start=self._stretch_offset + index,
+                    sample_stop=self._stretch_offset + stop,
+                    start_ns=start_ns + round(index * 1e9 / spec.rate_hz),
+                    stop_ns=start_ns + round(stop * 1e9 / spec.rate_hz),
+                    bridged_share=bridged_share,
+                    outlier_share=float(np.count_nonzero(self._outlier[inside])) / spec.window_samples,
+                    coefficients=coefficients(self._samples[inside], spec.wavelet_level),
+                    has_gaps=bridged_share > spec.max_bridged_share,
                 )
+            )
             first += spec.hop_samples
         left = self._n_held - first
         for held in (self._samples, self._bridged, self._outlier):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge.stream.path import SignalPath, windows_of
 from edge.stream.preprocess import SignalSpec, coefficients, max_level, n_coefficients
+from edge.stream.screen import ScreenSpec
 from edge.stream.windows import Window
 from firmware_bridge.channels import Samples
 
@@ -103,7 +104,7 @@ def test_each_stretch_gives_a_window_every_fifty_samples_once_it_has_two_hundred
     assert all(w.sample_stop - w.sample_start == WINDOW for w in windows)
 
 
-def test_a_window_with_more_than_a_tenth_bridged_is_not_made() -> None:
+def test_a_window_with_more_than_a_tenth_bridged_is_not_used() -> None:
     time_ns = np.rint(np.arange(1000) * 1e9 / 104.0).astype(np.int64)
     samples = np.random.default_rng(0).normal(size=(1000, 6)).astype(np.float32)
     keep = np.ones(1000, dtype=bool)
@@ -120,6 +121,15 @@ def test_a_window_with_more_than_a_tenth_bridged_is_not_made() -> None:
     assert path.counts.n_windows_refused == sum(
         np.count_nonzero(~keep[s : s + WINDOW]) > 20 for s in range(0, 801, HOP)
     )
+    screened = SignalPath(spec(), 104.0, ScreenSpec(gate=False, mounting="trust", refused_flags=()))
+    told = screened.push(time_ns[keep], samples[keep])
+    verdicts = list(screened.verdicts)
+    told += screened.finish()
+    verdicts += screened.verdicts
+    assert {w.sample_start for w in told} == set(range(0, 801, HOP)), "with a screen it is told, and refused"
+    assert {w.sample_start for w, v in zip(told, verdicts, strict=True) if v.refusal == ""} == set(made)
+    assert {v.refusal for w, v in zip(told, verdicts, strict=True) if w.sample_start not in made} == {"gaps"}
+    assert screened.counts == path.counts
 
 
 def test_outliers_are_set_to_the_limit_and_counted() -> None:
