@@ -7,7 +7,7 @@ can enter: a sensor is its name in the topics.
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 import numpy as np
@@ -28,13 +28,21 @@ _TIME: Final = np.dtype("<i8")
 _VALUE: Final = np.dtype("<f4")
 
 
+# What is read from a file becomes names of files, and times: only what the program itself writes there is taken.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+Pseudonym = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]{0,32}\Z")]
+SessionName = Annotated[str, msgspec.Meta(pattern=r"^\d{8}T\d{6}Z\Z")]
+RunToken = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}\Z")]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class RecordedSensor(msgspec.Struct, frozen=True, kw_only=True):
     """One sensor of a session: ``kind`` is empty for the virtual one, `DESCRIBED` for one of a user's own TOML file.
 
     ``axes`` says which of its axes were the foot's; empty where the configuration did not.
     """
 
-    name: str
+    name: Name
     kind: str = ""
     axes: str = ""
 
@@ -49,17 +57,17 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     ``wall_minus_monotonic_ns`` maps ``received_ns`` to the wall-clock times of the file.
     """
 
-    session: str
-    run_token: str
-    part: int
-    person: str
+    session: SessionName
+    run_token: RunToken
+    part: Int64
+    person: Pseudonym
     sensors: tuple[RecordedSensor, ...]
     bundle: str
     bundle_sha256: str
     labels: tuple[str, ...]
     version: str
     configuration: str
-    wall_minus_monotonic_ns: int
+    wall_minus_monotonic_ns: Int64
     format_version: int = FORMAT_VERSION
 
 
@@ -67,8 +75,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A record of the ring: ``ring_sequence`` counts all of them without a hole, ``received_ns`` is monotonic time."""
 
     sensor: str
-    ring_sequence: int
-    received_ns: int
+    ring_sequence: Int64
+    received_ns: Int64
 
 
 class SamplesEntry(Entry, frozen=True, kw_only=True):
@@ -77,11 +85,11 @@ class SamplesEntry(Entry, frozen=True, kw_only=True):
     ``rate_hz`` is 0 and ``boot_id`` -1 while the recorder does not know them.
     """
 
-    first_sample_index: int
-    n_samples: int
-    host_time_ns: int
+    first_sample_index: Int64
+    n_samples: Int64
+    host_time_ns: Int64
     rate_hz: float
-    boot_id: int
+    boot_id: Int64
     device_time_ns: bytes
     samples: bytes
     saturated: bytes
@@ -90,8 +98,8 @@ class SamplesEntry(Entry, frozen=True, kw_only=True):
 class GapEntry(Entry, frozen=True, kw_only=True):
     """Samples that the sensor took and nobody got."""
 
-    first_sample_index: int
-    n_samples: int
+    first_sample_index: Int64
+    n_samples: Int64
     is_estimated: bool
 
 
@@ -99,13 +107,13 @@ class PacketEntry(Entry, frozen=True, kw_only=True):
     """A packet that gave no sample: damaged, for a reason, or with ``packet_seq`` seen before (else -1)."""
 
     reason: str
-    packet_seq: int = -1
+    packet_seq: Int64 = -1
 
 
 class RestartEntry(Entry, frozen=True, kw_only=True):
     """The sensor or ingestion began anew: times before and after do not connect."""
 
-    boot_id: int
+    boot_id: Int64
 
 
 class LinkEntry(Entry, frozen=True, kw_only=True):
@@ -113,14 +121,14 @@ class LinkEntry(Entry, frozen=True, kw_only=True):
 
     state: str
     rate_hz: float
-    packets_received: int
-    packets_corrupt: int
-    packets_duplicate: int
-    samples_received: int
-    samples_lost: int
-    samples_lost_estimated: int
-    gaps: int
-    reconnects: int
+    packets_received: Int64
+    packets_corrupt: Int64
+    packets_duplicate: Int64
+    samples_received: Int64
+    samples_lost: Int64
+    samples_lost_estimated: Int64
+    gaps: Int64
+    reconnects: Int64
     packet_rate_hz: float
     packet_rate_expected_hz: float
     battery_percent: int | None = None
@@ -131,9 +139,9 @@ class LinkEntry(Entry, frozen=True, kw_only=True):
 class DropoutEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What could not be recorded before this, and why: the disk was full, or the recorder too late for the ring."""
 
-    n_records: int
-    n_samples: int
-    n_messages: int
+    n_records: Int64
+    n_samples: Int64
+    n_messages: Int64
     why: str
 
 
@@ -143,7 +151,7 @@ class EndEntry(msgspec.Struct, frozen=True, kw_only=True):
     ``n_records``: one more than the last ``ring_sequence`` that its writer read, 0 where that read none.
     """
 
-    n_records: int
+    n_records: Int64
 
 
 class SignalPoint(msgspec.Struct, frozen=True, kw_only=True):
