@@ -1,11 +1,11 @@
 """A recorded session read back: every sensor's samples, gaps and restarts in the order in which live had them.
 
-Files of `edge.recording` enter. A `Session` leaves, which `edge.replay_session` pushes exactly as live did; or, for who
-needs no samples, a `SessionLog`. What is damaged or missing is said in ``losses`` (`edge.sources.session_reader`).
+Files of `edge.recording` enter. A `Session` leaves, which `edge.replay_session` pushes exactly as live did. What is
+damaged or missing is said in ``losses``. Who needs no samples reads with `edge.sources.session_reader` alone.
 """
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import RecordingError
-from edge.messages import Message
 from edge.recording import entries
 from edge.recording.entries import (
     Entry,
@@ -26,7 +25,7 @@ from edge.recording.entries import (
     SessionInfo,
 )
 from edge.sources.recording import Recording
-from edge.sources.session_reader import Published, SessionReader
+from edge.sources.session_reader import SessionReader
 from firmware_bridge.channels import N_CHANNELS, Samples
 from firmware_bridge.events import Block
 
@@ -76,15 +75,11 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session, whole or what is left of it; ``losses`` are lines for the user, none where nothing is missing.
-
-    ``messages`` are what live published, of the kinds that were asked for, in its order.
-    """
+    """A session, whole or what is left of it; ``losses`` are lines for the user, none where nothing is missing."""
 
     path: Path
     info: SessionInfo
     tracks: tuple[Track, ...]
-    messages: tuple[Message, ...]
     losses: tuple[str, ...]
 
     @property
@@ -106,20 +101,6 @@ class Session:
             )
             for part in track.segments()
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLog:
-    """What live published in a session, of the kinds that were asked for, in its order; no samples.
-
-    ``losses`` as in `Session`; ``parts`` are the numbers of the files that were read.
-    """
-
-    path: Path
-    info: SessionInfo
-    messages: tuple[Published, ...]
-    losses: tuple[str, ...]
-    parts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +135,19 @@ class Piece:
     saturated: NDArray[np.bool_]
 
 
-def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
-    """Read a session: a file of it, its folder, or folder and name (`edge.recording.files.session_files`).
+def read_session(path: Path) -> Session:
+    """All samples of a session: a file of it, its folder, or folder and name (`edge.recording.files.session_files`).
 
-    ``kinds`` are the published messages to be read too. `RecordingError` for what is no session, or of which not even
-    the beginning can be read; what else is damaged or missing stands in `Session.losses`.
+    `RecordingError` for what is no session, or of which not even the beginning can be read; what else is damaged or
+    missing stands in `Session.losses`.
     """
-    reader = SessionReader(path, kinds)
+    reader = SessionReader(path)
     builders: dict[str, TrackBuilder] = {}
     found: dict[str, list[TrackPart]] = {}
-    messages: list[Message] = []
     for part in reader:
         for sensor in part.info.sensors:
             builder = builders.setdefault(sensor.name, TrackBuilder(path, sensor.name))
             found.setdefault(sensor.name, []).append(builder.take(part.entries))
-        messages += [published.message for published in part.published]
     tracks = tuple(
         Track(
             sensor=sensor.name,
@@ -182,7 +161,7 @@ def read_session(path: Path, kinds: Collection[type[Message]] = ()) -> Session:
         )
         for sensor in reader.info.sensors
     )
-    return Session(path, reader.info, tracks, tuple(messages), reader.losses)
+    return Session(path, reader.info, tracks, reader.losses)
 
 
 def read_pieces(reader: SessionReader) -> Iterator[Piece]:
@@ -202,16 +181,6 @@ def read_pieces(reader: SessionReader) -> Iterator[Piece]:
                     samples=found.samples[samples],
                     saturated=found.saturated[samples],
                 )
-
-
-def read_messages(path: Path, kinds: Collection[type[Message]]) -> SessionLog:
-    """What live published, of ``kinds``: the samples are passed over, and no more than two files held at a time.
-
-    ``path`` and errors as for `read_session`.
-    """
-    reader = SessionReader(path, kinds, whole_records=False)
-    messages = tuple(itertools.chain.from_iterable(part.published for part in reader))
-    return SessionLog(path, reader.info, messages, reader.losses, reader.parts)
 
 
 class TrackBuilder:
