@@ -166,6 +166,8 @@ def session_result(
                 health=health,
             )
         )
+    if len(found) == 1:
+        return SessionResult(found[0].result, tuple(found))
     every = [window for one in found for window in one.windows]
     return SessionResult(classify(every, min_windows=min_windows, least_confidence=least_confidence), tuple(found))
 

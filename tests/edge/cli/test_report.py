@@ -26,10 +26,10 @@ from edge.opening import open_model
 from edge.recording.entries import RecordedSensor
 from edge.session_report import make_report
 from edge.session_result import KINDS, SessionResult, session_result
-from edge.sources.session import SessionLog, read_messages
 from edge.sources.session_reader import Published
 from tests.edge.cli.run import assert_refused, frailedge
 from tests.edge.recording.made import recorder, sent, settings
+from tests.edge.recording.session_log import SessionLog, read_messages
 from tests.tiny_bundle import write_tiny_bundle
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -313,9 +313,7 @@ def test_losses_are_listed_and_what_a_session_says_is_text_never_markup(walk: tu
     info = msgspec.structs.replace(
         session.info, person=evil, bundle=evil, sensors=(RecordedSensor(name=evil, kind=evil),)
     )
-    text = reported(
-        SessionLog(session.path, info, changed, ("3 records are missing", evil), (1,)), bundle, f"# {evil}\n- {evil}\n"
-    )
+    text = reported(SessionLog(info, changed, ("3 records are missing", evil), (1,)), bundle, f"# {evil}\n- {evil}\n")
     reader = Reader(text)
     assert not {"script", "img"} & set(reader.tags)
     assert "".join(reader.text).count(evil) >= 7

@@ -27,9 +27,10 @@ from edge.recording import entries
 from edge.recording.settings import session_configuration
 from edge.replay import is_result
 from edge.replay_session import replay_session
-from edge.sources.session import Session, read_messages, read_session
+from edge.sources.session import Session, read_session
 from firmware_bridge.events import Block
 from tests.edge.recording.made import NumberedRecord, live, record_all, recorder, sent
+from tests.edge.recording.session_log import read_messages
 from tests.edge.test_messages import EXAMPLES
 
 

@@ -25,8 +25,9 @@ from edge.recording.mcap_file import McapFile, StoredMessage, salvage
 from edge.recording.settings import session_configuration
 from edge.replay_session import replay_session
 from edge.session_result import KINDS
-from edge.sources.session import read_messages, read_session
+from edge.sources.session import read_session
 from tests.edge.recording.made import live, recorder, sent
+from tests.edge.recording.session_log import read_messages
 
 REMOVED = object()
 FIELDS = {
