@@ -87,7 +87,7 @@ class Outcome:
     """One walk under one condition.
 
     ``n_made`` windows led to a decision message, ``n_told`` of these named a class, ``n_wrong`` another than the
-    walker's; ``reasons`` counts the others.
+    walker's; ``reasons`` counts the others, those refused for gaps too.
     """
 
     n_made: int
@@ -173,7 +173,7 @@ def table(people: Sequence[Person], by_person: Sequence[Sequence[Outcome]]) -> s
     could = sum(own[0].n_made for own in by_person)
     lossless = _wrong_shares([own[0] for own in by_person])
     lines = [
-        "| packets lost | decisions that could be made | no window (gaps) | refused | too few windows | low confidence "
+        "| packets lost | decisions that could be made | none, or refused, for gaps | refused otherwise | too few windows | low confidence "
         "| abstained | class told | people told one | wrong of those told, mean over people | against 0 % (95 %) |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -182,10 +182,11 @@ def table(people: Sequence[Person], by_person: Sequence[Sequence[Outcome]]) -> s
         reasons = sum((each.reasons for each in outcomes), Counter[str]())
         told, made = (sum(getattr(each, name) for each in outcomes) for name in ("n_told", "n_made"))
         few, low = reasons.pop("too few windows", 0), reasons.pop("low confidence", 0)
+        gaps = could - made + reasons.pop("gaps", 0)  # a long gap lets no window come about, short ones refuse it
         wrong = _wrong_shares(outcomes)
         change = "" if at == 0 else _told_interval(wrong_difference([p.label for p in people], wrong, lossless))
         lines.append(
-            f"| {condition} | {could} | {could - made} | {reasons.total()} | {few} | {low} | {1 - told / could:.1%} "
+            f"| {condition} | {could} | {gaps} | {reasons.total()} | {few} | {low} | {1 - told / could:.1%} "
             f"| {told} | {np.count_nonzero(np.isfinite(wrong))} of {len(people)} | {np.nanmean(wrong):.1%} | {change} |"
         )
     return "\n".join(lines)
