@@ -174,7 +174,8 @@ def table(people: Sequence[Person], by_person: Sequence[Sequence[Outcome]]) -> s
     lossless = _wrong_shares([own[0] for own in by_person])
     lines = [
         "| packets lost | decisions that could be made | none, or refused, for gaps | refused otherwise "
-        "| too few windows | low confidence | abstained | class told | people told one | wrong of those told, mean over people | against 0 % (95 %) |",
+        "| too few windows | low confidence | abstained | class told | people told one "
+        "| wrong of those told, mean over people | against 0 % (95 %) |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for at, condition in enumerate(CONDITIONS):
