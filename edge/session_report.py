@@ -190,11 +190,11 @@ def _sensor(one: SensorResult, labels: Sequence[str]) -> Iterator[str]:
         ]
         yield page.table("Bouts", ("bout", "from, s", "to, s", "strides", "breaks in it, s"), rows)
     yield from _gait(one)
-    n_windows = len(one.windows) + one.n_not_made
+    n_windows = len(one.windows)
     rows_of_quality = [
         ("used", one.result.n_windows),
         *((f"refused: {why}", n) for why, n in sorted(one.n_refused.items())),
-        *((text, n) for text, n in (("prediction lost", one.n_lost), ("not made: gaps", one.n_not_made)) if n),
+        *([("prediction lost", one.n_lost)] if one.n_lost else []),
         *((f"flagged: {flag}", n) for flag, n in sorted(one.n_flags.items())),
     ]
     yield page.table(

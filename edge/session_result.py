@@ -71,10 +71,9 @@ class SensorResult:
     """One foot. ``windows`` lie in the session's time, which begins with the first of all sensors.
 
     ``n_refused`` and ``n_flags`` count windows by reason and by what is wrong with the signal; ``n_lost`` were used and
-    their prediction is lost, ``n_not_made`` came to nothing for gaps. ``walked_s`` is the time in ``bouts`` without
-    their breaks. ``figures`` are over all strides, of which ``n_implausible`` more were left out. ``gait`` is the last
-    message that knows how the sensor sits, ``health`` the last one with the counts of the whole session; None where
-    none was recorded.
+    their prediction is lost. ``walked_s`` is the time in ``bouts`` without their breaks. ``figures`` are over all
+    strides, beside which ``n_implausible`` were left out. ``gait`` is the last message that knows how the sensor sits,
+    ``health`` the last one with the counts of the whole session; None where none was recorded.
     """
 
     sensor: str
@@ -83,7 +82,6 @@ class SensorResult:
     n_refused: Mapping[str, int]
     n_flags: Mapping[str, int]
     n_lost: int
-    n_not_made: int
     bouts: tuple[Bout, ...]
     walked_s: float
     figures: FigureSet
@@ -148,7 +146,6 @@ def session_result(
         )
         strides = sensor.time.strides
         bouts = tuple(find_bouts(_walking_ns(windows), [round((one.start_s - origin_s) * 1e9) for one in strides]))
-        health = sensor.totals.health
         found.append(
             SensorResult(
                 sensor=name,
@@ -157,13 +154,12 @@ def session_result(
                 n_refused=Counter(window.refusal for window in windows if window.refusal),
                 n_flags=Counter(flag for window in windows for flag in window.flags),
                 n_lost=sum(window.is_lost for window in windows),
-                n_not_made=0 if health is None else health.n_windows_refused,
                 bouts=bouts,
                 walked_s=sum(bout.stop_ns - bout.start_ns - bout.break_ns for bout in bouts) / 1e9,
                 figures=figures_of(map(_values, strides)),
                 n_implausible=sensor.n_implausible,
                 gait=sensor.gait,
-                health=health,
+                health=sensor.totals.health,
             )
         )
     if len(found) == 1:

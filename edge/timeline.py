@@ -28,6 +28,7 @@ _OF_STATES: Final = {
     "unknown": "#999999",
     "mounting unknown": "#999999",
     "poor quality": "#d55e00",
+    "gaps": "#f0e442",
     "unlike training data": "#cc79a7",
 }
 _OF_ANY_OTHER: Final = "#000000"

@@ -198,14 +198,15 @@ def test_refused_windows_are_counted_by_reason_and_take_no_part() -> None:
         *told(10, FRAIL, "standing", motion="standing"),
         *told(11, FRAIL, "poor quality", flags=("clipping", "flat")),
         *told(12, FRAIL, "standing", motion="standing"),
+        *told(13, FRAIL, "gaps", flags=("gaps",)),
     ]
     result = session_result(messages, min_windows=4)
     (left,) = result.sensors
-    assert (left.result.n_windows, dict(left.n_refused)) == (10, {"standing": 2, "poor quality": 1})
-    assert dict(left.n_flags) == {"clipping": 1, "flat": 1}
+    assert (left.result.n_windows, dict(left.n_refused)) == (10, {"standing": 2, "poor quality": 1, "gaps": 1})
+    assert dict(left.n_flags) == {"clipping": 1, "flat": 1, "gaps": 1}
     assert left.result.probabilities == pytest.approx(dict(zip(LABELS, ROBUST, strict=True)))
     assert result.together == left.result
-    assert [window.start_s for window in left.windows] == pytest.approx([i * HOP_S for i in range(13)])
+    assert [window.start_s for window in left.windows] == pytest.approx([i * HOP_S for i in range(14)])
 
 
 def test_bouts_come_from_walking_windows_and_strides_lie_where_the_foot_came_down() -> None:
@@ -254,12 +255,12 @@ def test_the_link_s_counts_are_those_of_the_whole_session() -> None:
     left = left_of(
         [
             *walk(9),
-            health(n_samples=1000, n_packets=250, n_windows_refused=2),
-            health(n_samples=100, n_packets=300, n_windows_refused=1, boot_id="b"),
+            health(n_samples=1000, n_packets=250, n_long_gaps=2),
+            health(n_samples=100, n_packets=300, n_long_gaps=1, boot_id="b"),
         ]
     )
     assert left.health is not None
-    assert (left.health.n_samples, left.health.n_packets, left.n_not_made) == (1100, 300, 3)
+    assert (left.health.n_samples, left.health.n_packets, left.health.n_long_gaps) == (1100, 300, 3)
 
 
 def test_a_window_whose_prediction_is_lost_is_counted_and_one_without_its_decision_still_used() -> None:

@@ -21,7 +21,7 @@ from edge.cli import report
 from edge.config import ModelConfig
 from edge.errors import ConfigError, RecordingError
 from edge.infer import Inference
-from edge.messages import Gait, Health, Message, Prediction
+from edge.messages import Gait, Message, Prediction
 from edge.opening import open_model
 from edge.recording.entries import RecordedSensor
 from edge.session_report import make_report
@@ -189,23 +189,21 @@ def test_the_page_s_own_numbers_agree_and_the_walk_s_strides_lie_in_its_bouts(wa
 
 
 def test_windows_that_came_to_nothing_are_rows_of_their_own(walk: tuple[Path, Bundle]) -> None:
+    """Every window is used, refused for a reason, or one whose prediction is lost."""
     folder, bundle = walk
     session = read_messages(folder, KINDS)
-    predictions = [i for i, one in enumerate(session.messages) if isinstance(one.message, Prediction)]
-    left_over = tuple(one for i, one in enumerate(session.messages) if i not in predictions[20:27])
-    told = tuple(
-        Published(msgspec.structs.replace(one.message, n_windows_refused=4, n_lost_samples=77), one.received_ns)
-        if isinstance(one.message, Health)
-        else one
-        for one in left_over
-    )
     (before,) = result_of(session).sensors
-    text = text_of(reported(dataclasses.replace(session, messages=told), bundle))
-    n_windows = len(before.windows) + 4
+    assert before.health is not None
+    assert before.n_refused["gaps"] == before.health.n_windows_refused > 0
+    predictions = [one for one in session.messages if isinstance(one.message, Prediction)]
+    left_over = tuple(one for one in session.messages if one not in predictions[20:27])
+    text = text_of(reported(dataclasses.replace(session, messages=left_over), bundle))
+    n_windows = len(before.windows)
     assert f"of {n_windows} windows" in text
     assert text.partition("prediction lost ")[2].split()[:2] == ["7", f"{7 / n_windows:.1%}"]
-    assert text.partition("not made: gaps ")[2].split()[:2] == ["4", f"{4 / n_windows:.1%}"]
+    assert text.partition("refused: gaps ")[2].split()[0] == str(before.n_refused["gaps"])
     assert f"used {before.result.n_windows - 7} " in text
+    assert before.result.n_windows + sum(before.n_refused.values()) == n_windows
 
 
 def test_where_no_stride_is_known_the_page_does_not_say_that_nobody_walked(walk: tuple[Path, Bundle]) -> None:
