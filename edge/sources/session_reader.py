@@ -126,7 +126,8 @@ class SessionReader:
                 raise RecordingError(f"{file}: holds what this program does not record: {error}") from error
             del salvaged
             # Where a recorder was killed, the next file begins with what the one before may hold too.
-            done = sorted(sequence for sequence in self._held if sequence < min(found, default=0))
+            begin = min(found, default=0)
+            done = sorted(sequence for sequence in self._held if sequence < begin)
             ready = [self._held.pop(sequence) for sequence in done]
             self._held = found | self._held
             yield Part(info, self._counted(ready), published)
