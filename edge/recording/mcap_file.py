@@ -252,21 +252,32 @@ def _read_metadata(record: bytes) -> dict[str, str]:
 
 def _channel_names(metadata: dict[str, str]) -> dict[int, str]:
     """Topics by channel, as the metadata say: needed only where the first chunk, which says it too, is damaged."""
-    return msgspec.json.decode(metadata["channels"], type=dict[int, str]) if metadata else {}
+    try:
+        return msgspec.json.decode(metadata.get("channels", "{}"), type=dict[int, str])
+    except msgspec.DecodeError:  # another program may have put its own there
+        return {}
 
 
 def _messages(content: bytes, names: dict[int, str]) -> Iterator[StoredMessage | None]:
-    """The messages of an intact chunk, None for one whose channel is not known; learns the channels it comes by."""
+    """The messages of an intact chunk, None for one whose channel is not known; learns the channels it comes by.
+
+    A checksum says that the content is what was written, not that this program wrote it.
+    """
     position = 0
-    while position < len(content):
+    while position + _RECORD.size <= len(content):
         opcode, length = _RECORD.unpack_from(content, position)
         begin = position + _RECORD.size
         position = begin + length
-        if opcode == _IS_MESSAGE:
+        if position > len(content):
+            return
+        if opcode == _IS_MESSAGE and length >= _MESSAGE.size:
             channel_id, sequence, log_time_ns, publish_time_ns = _MESSAGE.unpack_from(content, begin)
             topic = names.get(channel_id)
             data = content[begin + _MESSAGE.size : position]
             yield None if topic is None else StoredMessage(topic, log_time_ns, publish_time_ns, sequence, data)
         elif opcode == _IS_CHANNEL:
-            channel = Channel.read(ReadDataStream(io.BytesIO(content[begin:position])))
+            try:
+                channel = Channel.read(ReadDataStream(io.BytesIO(content[begin:position])))
+            except (McapError, ValueError, struct.error):
+                continue
             names[channel.id] = channel.topic

@@ -4,12 +4,15 @@ import base64
 import contextlib
 import json
 import shutil
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -170,3 +173,29 @@ def test_a_file_of_another_program_is_refused_in_one_line(tmp_path: Path) -> Non
     file.close()
     with pytest.raises(RecordingError, match="holds nothing of a session: it is another program's"):
         read_session(file.path)
+
+
+def record(opcode: int, content: bytes) -> bytes:
+    return struct.pack("<BQ", opcode, len(content)) + content
+
+
+RECORDS = st.lists(
+    st.builds(
+        lambda opcode, content, n_cut: record(opcode, content)[: -n_cut or None],
+        st.sampled_from([3, 4, 5, 6, 12]),
+        st.binary(max_size=40),
+        st.sampled_from([0, 0, 0, 1, 8, 12]),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(records=RECORDS)
+def test_a_chunk_of_anything_with_a_right_checksum_raises_nothing(records: list[bytes]) -> None:
+    content = b"".join(records)
+    data = zstandard.ZstdCompressor().compress(content)
+    about = struct.pack("<QQQII4sQ", 0, 0, len(content), zlib.crc32(content), 4, b"zstd", len(data))
+    found = salvage(b"\x89MCAP0\r\n" + record(6, about + data))
+    assert found.n_damaged_bytes == 0, "the chunk was taken for one"
+    assert not found.messages or found.messages[0].topic != entries.SESSION_TOPIC
