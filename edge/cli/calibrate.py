@@ -12,9 +12,9 @@ import typer
 from edge.calibrate import SensorCalibration, calibrate, calibrate_recordings
 from edge.calibration_words import PLAIN_AXES, calibration_words, needs_other_axes, toml_lines
 from edge.cli import options as opt
-from edge.cli.replay import is_session
 from edge.config import Config, SensorConfig
 from edge.errors import ConfigError
+from edge.recording.files import is_session
 from edge.replay import check_rate
 from edge.run_settings import RunSensor
 from edge.sources.files import read_recording

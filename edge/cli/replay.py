@@ -19,6 +19,7 @@ from edge.errors import ConfigError
 from edge.messages import Decision, Message
 from edge.model import Classifier
 from edge.opening import open_model
+from edge.recording.files import is_session
 from edge.recording.settings import session_configuration
 from edge.replay import decision_line, replay
 from edge.replay_session import replay_session
@@ -130,13 +131,6 @@ def command(
     finally:
         if publisher is not None:
             publisher.close()
-
-
-def is_session(path: Path) -> bool:
-    """Whether this is a session of `frailedge live --record`: a file, a folder, or a folder and a session's name."""
-    return (
-        path.suffix == ".mcap" or path.is_dir() or (not path.exists() and any(path.parent.glob(f"{path.name}-*.mcap")))
-    )
 
 
 def _replay_session(

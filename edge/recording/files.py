@@ -77,6 +77,20 @@ def session_files(path: Path) -> list[Path]:
     return [file for _, file in files]
 
 
+def is_session(path: Path) -> bool:
+    """Whether ``path`` is meant as a session: a file called like one, a folder, or a folder and a session's name.
+
+    `RecordingError` where the path cannot be looked at.
+    """
+    if path.suffix == SUFFIX:
+        return True
+    mode = _mode(path)
+    if mode is not None:
+        return stat.S_ISDIR(mode)
+    named = map(_name, _entries(path.parent)) if _mode(path.parent) is not None else ()
+    return any(name is not None and path.name in {name.begin, name.session} for name in named)
+
+
 def stray_files(path: Path) -> list[str]:
     """The names of what looks like a recording in a folder and is not called as one: nobody reads it unless named."""
     mode = _mode(path)

@@ -24,11 +24,13 @@ from edge.messages import Gap as GapMessage
 from edge.model import Classifier
 from edge.opening import open_model
 from edge.recording import entries
+from edge.recording.files import is_session
 from edge.recording.settings import session_configuration
 from edge.replay import is_result
 from edge.replay_session import replay_session
 from edge.sources.session import Session, read_session
 from firmware_bridge.events import Block
+from tests.edge.cli.run import assert_refused, frailedge
 from tests.edge.recording.made import NumberedRecord, live, record_all, recorder, sent
 from tests.edge.recording.session_log import read_messages
 from tests.edge.test_messages import EXAMPLES
@@ -236,3 +238,19 @@ def test_a_replay_of_a_session_shows_on_a_terminal_how_far_it_is(
                 shown += more
     assert session.duration_s > 35.0
     assert f"{session.duration_s:.0f} of {session.duration_s:.0f} s".encode() in shown
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 300}.csv", f"{'x' * 300}/walk.csv"])
+def test_a_path_that_cannot_be_looked_at_is_one_line(tmp_path: Path, name: str) -> None:
+    assert_refused(frailedge("replay", tmp_path / name, "--no-publish"), "cannot be read: File name too long")
+
+
+def test_a_session_is_told_from_other_recordings_by_its_path(
+    walk_with_losses: tuple[list[NumberedRecord], list[Message], Path], tmp_path: Path
+) -> None:
+    folder = walk_with_losses[2]
+    name = "20261122T224415Z"
+    for path in (folder, folder / name, folder / f"{name}-0c0ffee0", min(folder.iterdir()), tmp_path / "no.mcap"):
+        assert is_session(path)
+    for path in (folder / "20261122T224416Z", folder / name[:-1], tmp_path / "walk.csv", tmp_path / "no" / "walk.csv"):
+        assert not is_session(path)
