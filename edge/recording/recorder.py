@@ -71,7 +71,7 @@ class Recorder:
         self._n_recorded = self._n_samples = self._n_unrecorded = self._n_unrecorded_samples = 0
         self._n_overwritten = n_overwritten
         self._n_bytes_before = self._next_sequence = 0
-        self._has_ended = False
+        self._has_ended = self._had_lives = False
 
     @property
     def status(self) -> RecorderStatus:
@@ -86,6 +86,7 @@ class Recorder:
             n_unrecorded=self._n_unrecorded,
             n_unrecorded_samples=self._n_unrecorded_samples,
             n_overwritten=self._n_overwritten,
+            had_lives=self._had_lives,
         )
 
     def take_record(self, ring_sequence: int, record: Record) -> None:
@@ -192,6 +193,8 @@ class Recorder:
     def _open(self, now_s: float) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = next_part(self._folder, self._info.session, self._info.run_token)
+        if not self._n_recorded:
+            self._had_lives = part > 1
         info = msgspec.structs.replace(self._info, part=part)
         path = part_path(self._folder, info.session, info.run_token, part)
         file = McapFile(path, self._schemas, {"session": entries.encode(info).decode()})

@@ -17,7 +17,7 @@ class RecorderStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``has_ended``: it was told to end, and has. ``n_bytes`` are on the disk, ``n_recorded`` entries with ``n_samples``.
     ``n_unrecorded`` entries, with ``n_unrecorded_samples``, were given up for want of room. ``n_overwritten`` records
-    of the ring were gone before they were read, in all lives of the recorder.
+    of the ring were gone before they were read, in all lives of the recorder. ``had_lives``: others recorded before.
     """
 
     file: str = ""
@@ -29,6 +29,7 @@ class RecorderStatus(msgspec.Struct, frozen=True, kw_only=True):
     n_unrecorded: int = 0
     n_unrecorded_samples: int = 0
     n_overwritten: int = 0
+    had_lives: bool = False
 
 
 def write_status(ring: Path, status: RecorderStatus) -> None:
@@ -67,4 +68,5 @@ def recorded_words(status: RecorderStatus, folder: str) -> str:
         lost.append(f"NOT recorded: {status.n_overwritten} records that the ring overwrote before they were read")
     if status.problem:
         lost.append(f"{'' if lost else 'NOT ALL RECORDED: '}{status.problem}")
-    return "; ".join([f"recorded in {folder}: {status.n_samples} samples since the recorder last started", *lost])
+    since = " since the recorder last started" if status.had_lives else ""
+    return "; ".join([f"recorded in {folder}: {status.n_samples} samples{since}", *lost])

@@ -198,6 +198,7 @@ def bids_validator(cache: Path) -> tuple[str | Path, ...]:
     return command
 
 
+@pytest.mark.soak  # fetching it takes a minute and a half, once
 def test_the_bids_validator_finds_no_error(
     session: Session, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from edge.recording.status import RecorderStatus, read_status, recorded_words, recording_words, write_status
 
-WHOLE = "recorded in rec: 3600 samples since the recorder last started"
+WHOLE = "recorded in rec: 3600 samples"
 
 
 def test_a_status_comes_back_as_it_was_left(tmp_path: Path) -> None:
@@ -23,6 +23,7 @@ def test_a_status_comes_back_as_it_was_left(tmp_path: Path) -> None:
         (RecorderStatus(), "NOT RECORDED: the recorder never began"),
         (RecorderStatus(problem="cannot record in rec"), "NOT RECORDED: cannot record in rec"),
         (RecorderStatus(n_recorded=900, n_samples=3600, has_ended=True), WHOLE),
+        (RecorderStatus(n_recorded=900, n_samples=3600, had_lives=True), f"{WHOLE} since the recorder last started"),
         (
             RecorderStatus(n_recorded=900, n_samples=3600, n_overwritten=100),
             f"{WHOLE}; NOT recorded: 100 records that the ring overwrote before they were read",
