@@ -6,6 +6,7 @@ is what was known when its last sample came.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -31,6 +32,10 @@ Refusal = Literal[
 
 REFUSED_FLAGS: Final = (Flag.CLIPPING, Flag.RATE_OFF, Flag.FLAT, Flag.REPEATED, Flag.OUT_OF_RANGE, Flag.GRAVITY_OFF)
 """Not the gaps: a window with too many is refused in any case, one with few is as good as those of the training."""
+
+MIN_JUDGED_WINDOW_S: Final = 1.5
+"""The gate decides a sample up to 1 s after it was taken: of a window that lasts 1 s nothing is known when it is
+complete, and the half second more holds one swing."""
 
 _REFUSAL_OF_MOTION: Final[dict[Motion, Refusal]] = {
     Motion.UNKNOWN: "not walking",
@@ -61,6 +66,15 @@ class ScreenSpec:
     def finds_mounting(self) -> bool:
         """Whether the foot's frame is looked for."""
         return self.mounting == "correct" and self.gravity == "included"
+
+
+def screen_problems(rate_hz: float, window_samples: int) -> Iterator[str]:
+    """Why the gate could not judge such windows, a line each that begins with the name of the bundle's field."""
+    if not window_samples >= MIN_JUDGED_WINDOW_S * rate_hz:
+        yield (
+            f"window_samples is {window_samples}, {window_samples / rate_hz:.3g} s at {rate_hz:g} Hz: the gate decides "
+            f"a sample up to 1 s later, so a window that it judges must last {MIN_JUDGED_WINDOW_S:g} s or more"
+        )
 
 
 @dataclass(frozen=True, slots=True)

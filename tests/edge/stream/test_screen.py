@@ -17,8 +17,8 @@ from edge.pipeline import spec_of
 from edge.sources.conventions import parse_axes, to_foot_frame
 from edge.sources.virtual import walk_source
 from edge.stream.path import SignalPath
-from edge.stream.preprocess import SignalSpec
-from edge.stream.screen import ScreenSpec, Verdict
+from edge.stream.preprocess import SignalSpec, max_level
+from edge.stream.screen import MIN_JUDGED_WINDOW_S, ScreenSpec, Verdict, screen_problems
 from edge.stream.windows import Window
 from firmware_bridge.channels import Samples
 
@@ -50,8 +50,9 @@ def judged(
     screen: ScreenSpec,
     cuts: list[int] | None = None,
     saturated: NDArray[np.bool_] | None = None,
+    signal: SignalSpec | None = None,
 ) -> list[tuple[Window, Verdict]]:
-    path = SignalPath(spec(), RATE_HZ, screen)
+    path = SignalPath(signal or spec(), RATE_HZ, screen)
     time_ns = times(len(samples))
     found: list[tuple[Window, Verdict]] = []
     borders = [0, *sorted(set(cuts or [])), len(samples)]
@@ -90,6 +91,16 @@ def test_somebody_who_stands_is_not_judged_and_who_walks_is() -> None:
 
 def test_without_the_gate_every_sound_window_passes() -> None:
     assert {verdict.refusal for _, verdict in judged(walk(), ScreenSpec(gate=False, mounting="trust"))} == {""}
+
+
+def test_windows_as_short_as_the_gate_can_judge_pass_and_those_it_cannot_judge_are_named() -> None:
+    shortest = round(MIN_JUDGED_WINDOW_S * RATE_HZ)
+    short = replace(spec(), window_samples=shortest, hop_samples=13, wavelet_level=max_level(shortest))
+    whole = [verdict for window, verdict in judged(walk(), TRUST, signal=short) if window.start_ns >= 6e9]
+    assert {verdict.refusal for verdict in whole} == {""}
+    assert list(screen_problems(RATE_HZ, shortest)) == []
+    (problem,) = screen_problems(RATE_HZ, shortest - 1)
+    assert problem.startswith("window_samples is 155, 1.49 s at 104 Hz: ")
 
 
 def test_a_clipped_stretch_is_refused_and_nothing_else() -> None:
