@@ -47,7 +47,7 @@ class PublishConfig(_Section, frozen=True):
 
 
 class LiveConfig(_Section, frozen=True):
-    """The two processes of `frailedge live`."""
+    """The processes of `frailedge live`."""
 
     ring_slots: int = 2048
     max_restarts: int = 10

@@ -1,4 +1,4 @@
-"""The ring between two processes: an mmap file that one writer overwrites and up to `N_READERS` readers follow.
+"""The ring between processes: an mmap file that one writer overwrites and up to `N_READERS` readers follow.
 
 Byte records enter through `RingWriter`, and leave in order through `RingReader`, or are counted as lost.
 It must never hand out a record that was not written as such, lose one uncounted, or let a reader hold the writer up,

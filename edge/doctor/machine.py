@@ -102,7 +102,7 @@ def check_disk(config: Config) -> Finding:
         run_folder = runtime_dir()
     except RingError as error:
         return Finding("disk", Level.FAILURE, str(error))
-    needed_bytes = config.live.ring_slots * DEFAULT_SLOT_BYTES + _MIB  # the ring, and the settings of two processes
+    needed_bytes = config.live.ring_slots * DEFAULT_SLOT_BYTES + _MIB  # the ring, and the settings of its processes
     kept_folder = next(path for path in (state_dir(), *state_dir().parents) if os.access(path, os.F_OK))
     for folder in (run_folder, kept_folder):
         if not os.access(folder, os.W_OK | os.X_OK):

@@ -33,8 +33,9 @@ _BATCH_BLOCKS: Final = 32
 """So many are looked at together at most; a batch of the signal path holds two."""
 
 MIN_WALKING_SHARE: Final = 0.8
-"""A window is walking where at least this share of its samples is: 1.5 s of 1.9 s hold one whole stride of anybody but
-the slowest; what the rest of the window holds is the border of a walk, a stop or a doubt."""
+"""A window is walking where at least this share of its samples is, of those decided when its last one came: the older
+half. Who stops is therefore found out half a window late (1 s: two windows a stop); who stands on a slow foot at its end
+is not taken for somebody who stopped."""
 
 
 class Motion(IntEnum):

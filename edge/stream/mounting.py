@@ -200,40 +200,43 @@ class _StrideFinder:
                 self._move(values[begin:end])
                 continue
             # The move ends with the sample that makes this still run a stance.
-            missing = max(self._n_stance - self._still_run, 0)
-            self._still_run = min(self._still_run + end - begin, self._n_stance)
+            n_still = self._still_run
+            self._still_run = min(n_still + end - begin, self._n_stance)
             first = begin
             if self._n_held > self._n_stance:
-                first = min(begin + missing, end)
-                self._move_on(values[begin:first])
-                if self._still_run < self._n_stance or not self._n_held:
+                first = min(begin + self._n_stance - n_still, end)
+                if not self._move_on(values[begin:first]):
+                    # Too long for a stride: of what is held, the still samples at its end begin the next stance.
+                    self._stand(self._held[self._n_held - n_still : self._n_held].copy(), values[begin:end])
+                    continue
+                if self._still_run < self._n_stance:
                     continue
                 stride = _measure(self._held[: self._n_held], self._n_stance, self._rate_hz, self._move_samples)
                 if stride is not None:
                     strides.append((self._n_samples + first, stride))
-            self._stand(values[first:end])
+            self._stand(self._held[max(self._n_held - self._n_stance, 0) : self._n_held].copy(), values[first:end])
         self._n_samples += len(samples)
         return strides
 
     def _move(self, values: Array) -> None:
         self._still_run = 0
-        if self._n_held < self._n_stance:
-            self._n_held = 0  # no stance before it: where it comes from is not known
-        else:
-            self._move_on(values)
+        # Without a stance before it nobody knows where it comes from; too long, it is no stride.
+        if self._n_held < self._n_stance or not self._move_on(values):
+            self._n_held = 0
 
-    def _move_on(self, values: Array) -> None:
+    def _move_on(self, values: Array) -> bool:
+        """Hold these as well; False, and nothing is changed, where that is more than a stride can be."""
         if self._n_held + len(values) > len(self._held):
-            self._n_held = 0  # too long for a stride
-            return
+            return False
         self._held[self._n_held : self._n_held + len(values)] = values
         self._n_held += len(values)
+        return True
 
-    def _stand(self, values: Array) -> None:
-        """Keep the last samples of a stance, which grows."""
+    def _stand(self, before: Array, values: Array) -> None:
+        """Hold the last samples of a stance, which grows."""
         new = values[-self._n_stance :]
-        kept = min(self._n_held, self._n_stance - len(new))
-        self._held[:kept] = self._held[self._n_held - kept : self._n_held].copy()
+        kept = min(len(before), self._n_stance - len(new))
+        self._held[:kept] = before[len(before) - kept :]
         self._held[kept : kept + len(new)] = new
         self._n_held = kept + len(new)
 
@@ -243,7 +246,7 @@ def _measure(values: Array, n_stance: int, rate_hz: float, move_samples: tuple[i
     rate = values[:, GYR] - 0.5 * (values[:n_stance, GYR].mean(axis=0) + values[-n_stance:, GYR].mean(axis=0))
     shortest, longest = move_samples
     peak = float(np.sqrt((rate**2).sum(axis=1).max()))
-    if peak < _SWING_RAD_S or not shortest <= len(values) - 2 * n_stance <= longest:
+    if not peak >= _SWING_RAD_S or not shortest <= len(values) - 2 * n_stance <= longest:
         return None
     acc = values[:, ACC]
     up = np.stack([acc[:n_stance].mean(axis=0), acc[-n_stance:].mean(axis=0)])

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from firmware_bridge.channels import N_CHANNELS, STANDARD_GRAVITY_M_S2, Samples
 
 _HISTORY_S: Final = 10.0
-"""A window reaches back by its length, the resampler's look-ahead and a bridged gap: 2.1 s for the default bundle."""
+_BEFORE_WINDOW_S: Final = 2.0
+"""A window reaches back by its length, the resampler's look-ahead, a bridged gap and the time a channel may be flat
+before it: 3 s for the default bundle."""
 _MAX_STEP_PERIODS: Final = 1.5  # a longer step in time leaves samples out
 
 
@@ -74,7 +76,8 @@ class QualityThresholds:
 class InputQuality:
     """One sensor's input, remembered for as long as a window can still ask for it.
 
-    ``mean`` and ``deviation`` ``(6,)`` are the bundle's scaler, ``gravity`` says what its samples hold.
+    ``mean`` and ``deviation`` ``(6,)`` are the bundle's scaler, ``gravity`` says what its samples hold, ``window_s``
+    how long its windows are.
     """
 
     def __init__(
@@ -85,11 +88,12 @@ class InputQuality:
         deviation: NDArray[np.float32],
         gravity: Literal["included", "removed"],
         thresholds: QualityThresholds | None = None,
+        window_s: float = 0.0,
     ) -> None:
         self._thresholds = thresholds or QualityThresholds()
         self._period_ns = 1e9 / rate_in_hz
         self._mean, self._deviation, self._gravity = mean, deviation, gravity
-        self._n_history = int(np.ceil(_HISTORY_S * rate_in_hz))
+        self._n_history = int(np.ceil(max(_HISTORY_S, window_s + _BEFORE_WINDOW_S) * rate_in_hz))
         self._n_flat_steps = int(np.ceil(self._thresholds.flat_s * rate_in_hz)) - 1
         room = 2 * self._n_history
         self._times = np.empty(room, dtype=np.int64)

@@ -94,7 +94,12 @@ class Screen:
         self._spec = spec
         self._screen = screen
         self._quality = InputQuality(
-            rate_in_hz, mean=spec.mean, deviation=spec.deviation, gravity=screen.gravity, thresholds=screen.quality
+            rate_in_hz,
+            mean=spec.mean,
+            deviation=spec.deviation,
+            gravity=screen.gravity,
+            thresholds=screen.quality,
+            window_s=spec.window_samples / spec.rate_hz,
         )
         self._watch = MountingWatch(spec.rate_hz)
         self._rotation: NDArray[np.float32] | None = None
@@ -166,7 +171,9 @@ class Screen:
     def judge(self, window: Window, stretch_start: int) -> Verdict:
         """The verdict on a window whose stretch began at sample ``stretch_start`` of the stream."""
         start, stop = window.sample_start - stretch_start, window.sample_stop - stretch_start
-        states = self._states[start - self._held_from : self._n_decided_at(stop) - self._held_from]
+        # No more than half of a window may be decided by now, of a short one nothing.
+        n_decided = max(self._n_decided_at(stop) - start, 0)
+        states = self._states[start - self._held_from : start - self._held_from + n_decided]
         motion, walking_share = Motion.UNKNOWN, 0.0
         if len(states):
             counts = np.bincount(states, minlength=len(Motion))
@@ -184,7 +191,8 @@ class Screen:
 
     def forget(self, n_kept: int) -> None:
         """Windows that begin more than ``n_kept`` samples back were all judged."""
-        n_drop = len(self._samples) - n_kept
+        # Never what the gate has not decided yet, however short the windows are.
+        n_drop = min(len(self._samples) - n_kept, len(self._states))
         if n_drop > 0:
             self._samples, self._states = self._samples[n_drop:].copy(), self._states[n_drop:].copy()
             self._held_from += n_drop

@@ -266,6 +266,28 @@ def test_the_watch_says_the_same_of_a_stream_cut_anywhere(cuts: list[int]) -> No
     assert watch.current is stream[-1].result
 
 
+@pytest.mark.parametrize("n_piece", [1, 7, 13, 50])
+def test_a_move_at_the_border_of_too_long_is_the_same_however_it_was_cut(n_piece: int) -> None:
+    # Moves of about 2.5 s, each between rests and with a step after it: they may just be strides, or just not.
+    still = np.repeat(virtual_foot(3, 1.0)[:1], 30, axis=0)
+
+    def move(n: int) -> Samples:
+        angle = np.arange(n) * 2 * np.pi / n
+        made = np.repeat(still[:1], n, axis=0)
+        made[:, 4] = 3.0 * np.sin(angle) + np.where(np.sin(angle) >= 0, 1.0, -1.0)
+        return made
+
+    longest = round(2.5 * RATE_HZ)
+    for n_move in range(longest - 2, longest + 24):
+        samples = np.concatenate([*[still, move(n_move), still, move(60)] * 2, still])
+        batch, watch = MountingWatch(RATE_HZ), MountingWatch(RATE_HZ)
+        batch.push(samples)
+        for k in range(0, len(samples), n_piece):
+            watch.push(samples[k : k + n_piece])
+        assert batch.n_strides >= 2
+        assert watch.n_strides == batch.n_strides, n_move
+
+
 def test_one_sample_at_a_time_gives_what_the_batch_gives() -> None:
     samples = moved_walk()[:4000]
     watch = MountingWatch(RATE_HZ)

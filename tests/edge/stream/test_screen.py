@@ -173,3 +173,21 @@ def test_for_a_model_that_knows_sloping_sensors_only_what_is_worn_otherwise_is_t
 def _used(samples: Samples, screen: ScreenSpec) -> tuple[list[int], list[NDArray[np.float32]]]:
     used = [window for window, verdict in judged(samples, screen) if not verdict.refusal]
     return [window.start_ns for window in used], [window.coefficients for window in used]
+
+
+@pytest.mark.parametrize(("window", "hop"), [(40, 20), (64, 32), (1664, 52)])
+def test_short_and_long_windows_are_judged_alike_however_the_stream_was_cut(window: int, hop: int) -> None:
+    samples = walk(60)
+    saturated = np.zeros(len(samples), np.bool_)
+    saturated[20 * 104 : 22 * 104] = True
+    time_ns = times(len(samples))
+    found = []
+    for n_piece in (len(samples), 4, 333):
+        path = SignalPath(replace(spec(), window_samples=window, hop_samples=hop, wavelet_level=3), RATE_HZ, TRUST)
+        verdicts: list[Verdict] = []
+        for k in range(0, len(samples), n_piece):
+            path.push(time_ns[k : k + n_piece], samples[k : k + n_piece], saturated[k : k + n_piece])
+            verdicts += path.verdicts
+        found.append(verdicts)
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) > 80
