@@ -13,12 +13,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from edge.stream.gate import MIN_RATE_HZ
 from edge.stream.preprocess import n_coefficients
 from firmware_bridge.channels import CHANNEL_UNITS, CHANNELS, N_CHANNELS
 
 SCHEMA_VERSION: Final = 1
 FRAME: Final = "foot"
-LOWEST_RATE_HZ: Final = 20.0
+LOWEST_RATE_HZ: Final = MIN_RATE_HZ
+"""The screen's: no command runs a model without it."""
 HIGHEST_RATE_HZ: Final = 1000.0
 LONGEST_WINDOW_SAMPLES: Final = 8192
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from edge.bundle import Bundle, load_bundle
 from edge.config import ModelConfig
-from edge.errors import ConfigError
+from edge.errors import BundleError, ConfigError
+from edge.manifest import Manifest
 from edge.model import RUNTIMES, Classifier
 from edge.paths import default_bundle_dir
+from edge.stream.screen import ScreenSpec, screen_problems
 
 
 def open_model(config: ModelConfig) -> tuple[Bundle, Classifier]:
@@ -16,3 +18,14 @@ def open_model(config: ModelConfig) -> tuple[Bundle, Classifier]:
     bundle = load_bundle(Path(config.bundle) if config.bundle else default_bundle_dir(), config.variant or None)
     runtime = next((name for name in RUNTIMES if name == config.runtime), None)
     return bundle, Classifier(bundle, runtime)
+
+
+def check_screen(manifest: Manifest, screen: ScreenSpec) -> None:
+    """`BundleError` for windows that the screen could not judge: none of them would ever be used."""
+    if not screen.gate:
+        return
+    for problem in screen_problems(manifest.sample_rate_hz, manifest.window_samples):
+        raise BundleError(
+            f"the bundle {manifest.name}: {problem}: use a bundle with longer windows (--bundle), or switch the gate "
+            "off (screen.gate = false)"
+        )

@@ -13,6 +13,7 @@ from edge.bundle import Bundle
 from edge.errors import RecordingError
 from edge.messages import Decision, Health, Message, Prediction, determined
 from edge.model import Classifier
+from edge.opening import check_screen
 from edge.pipeline import LinkCounts, Pipeline
 from edge.sources.recording import Recording
 from edge.stream.resample import MAX_RATE_HZ, MIN_RATE_HZ, RELIABLE_RATE_HZ
@@ -69,10 +70,14 @@ def check_rate(recording: Recording, *, low_rate: bool = False) -> None:
         )
 
 
-def check_fits(recording: Recording, bundle: Bundle, *, low_rate: bool = False) -> None:
-    """`RecordingError` where the recording is none that the bundle's model may see; ``low_rate`` insists on one."""
-    check_rate(recording, low_rate=low_rate)
+def check_fits(recording: Recording, bundle: Bundle, screen: ScreenSpec, *, low_rate: bool = False) -> None:
+    """`RecordingError` where the recording is none that the bundle's model may see; ``low_rate`` insists on one.
+
+    `BundleError` where the ``screen`` could not judge the model's windows.
+    """
     manifest = bundle.manifest
+    check_screen(manifest, screen)
+    check_rate(recording, low_rate=low_rate)
     if recording.frame != manifest.frame:
         raise RecordingError(
             f"{recording.path}: its axes are in the frame {recording.frame!r}, the bundle {manifest.name} needs "
@@ -105,7 +110,7 @@ def replay(
     ``screen`` says which windows may be used, ``sink`` takes every message; ``wait(seconds)`` passes the time between
     pieces; ``on_progress`` is told the seconds of signal done.
     """
-    check_fits(recording, bundle, low_rate=low_rate)
+    check_fits(recording, bundle, screen, low_rate=low_rate)
     last_decision: list[Decision] = []
 
     def keep_last(message: Message) -> None:

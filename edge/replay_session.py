@@ -82,7 +82,7 @@ def replay_session(
         recordings = session.recordings(track)
         if not recordings:
             continue
-        check_fits(recordings[0], bundle, low_rate=low_rate)
+        check_fits(recordings[0], bundle, screen, low_rate=low_rate)
         stream = streams[track.sensor] = _Stream(track, sink)
         stream.pipeline = Pipeline(
             bundle.manifest,

@@ -8,7 +8,7 @@ import msgspec
 from edge.errors import ConfigError
 from edge.manifest import decision_problems, name_problems, window_problems
 from edge.paths import configs_dir
-from edge.stream.screen import Mounting, ScreenSpec
+from edge.stream.screen import Mounting, ScreenSpec, screen_problems
 from edge.toml import read_toml
 
 ProtocolName = Literal["window", "person", "transfer"]
@@ -160,6 +160,9 @@ class SignalConfig(_Section, frozen=True):
             self.max_bridged_share,
         ):
             raise ValueError(f"signal.{problem}")
+        if self.windows == "judged":
+            for problem in screen_problems(self.sample_rate_hz, self.window_samples):
+                raise ValueError(f'signal.{problem}; lengthen it, or take windows = "all"')
         if self.wavelet_level is not None and self.wavelet_level < 1:
             raise ValueError(f"signal.wavelet_level is {self.wavelet_level}, it must be 1 or more, or left out")
 

@@ -14,7 +14,7 @@ from edge.cli import options as opt
 from edge.config import Config
 from edge.errors import BundleError, ConfigError
 from edge.manifest import Manifest
-from edge.opening import open_model
+from edge.opening import check_screen, open_model
 from edge.recording.status import recorded_words, recording_words
 from edge.run_settings import RunSensor
 from edge.sources.virtual import virtual_foot
@@ -140,6 +140,7 @@ def command(
         virtual_foot(in_force.virtual)
     manifest = open_model(in_force.model)[0].manifest
     check_fits_live(manifest)
+    check_screen(manifest, in_force.screen.spec_for(manifest))
     Publisher(in_force.publish.endpoint).close()
     if virtual:
         sensors: tuple[RunSensor, ...] = (RunSensor(stream_id=0, name=in_force.virtual.sensor),)

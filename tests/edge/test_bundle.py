@@ -144,7 +144,7 @@ def test_a_thousand_damaged_bundles_are_all_refused_in_one_line(folder: Path) ->
         ("labels", [], "labels must be"),
         ("labels", ["robust", "robust", "frail"], "labels must be"),
         ("labels", ["robust", " ", "frail"], "labels must be"),
-        ("sample_rate_hz", 19.9, "sample_rate_hz is 19.9, not within 20-1000"),
+        ("sample_rate_hz", 49.9, "sample_rate_hz is 49.9, not within 50-1000"),
         ("sample_rate_hz", 1001, "sample_rate_hz"),
         ("sample_rate_hz", "104", "sample_rate_hz"),
         ("window_samples", 1, "window_samples is 1"),

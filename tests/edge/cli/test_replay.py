@@ -26,6 +26,7 @@ from edge.stream.mounting import MIN_STRIDES
 from firmware_bridge.walker import walk
 from tests.edge.cli.run import assert_refused, frailedge
 from tests.shared_data import shared
+from tests.tiny_bundle import write_tiny_bundle
 
 MAX = ("--speed", "max", "--no-publish")
 SCREEN = ScreenConfig(mounting="trust").spec("included")
@@ -276,6 +277,20 @@ def test_a_bundle_of_another_window_length_is_refused_in_one_line(twin: Path, tm
     write_bundle(tmp_path / "longer", longer, models, "card")
     result = frailedge("replay", twin, "--rate-hz", "104", "--bundle", tmp_path / "longer", *MAX)
     assert_refused(result, "longer", "window length")
+
+
+def test_a_bundle_whose_windows_are_over_before_the_gate_can_judge_them_runs_only_without_it(
+    twin: Path, tmp_path: Path
+) -> None:
+    write_tiny_bundle(tmp_path / "short", sample_rate_hz=200.0)
+    short = ("--bundle", tmp_path / "short")
+    replayed = ("replay", twin, "--rate-hz", "104", *MAX, *short)
+    for command in (("live", "--virtual", *short), replayed):
+        assert_refused(frailedge(*command), "tiny", "window_samples is 200, 1 s at 200 Hz", "screen.gate = false")
+    config = write(tmp_path / "off.toml", "[screen]\ngate = false\n")
+    result = frailedge(*replayed, "--config", config)
+    assert result.returncode == 0, result.stderr
+    assert re.search("[1-9][0-9]* decisions", result.stderr)
 
 
 def test_an_occupied_port_is_refused_in_one_line(twin: Path) -> None:
