@@ -63,6 +63,14 @@ class Tally:
         """Whether the run ever said how it was doing."""
         return any(totals.health is not None for totals in self._totals.values())
 
+    @property
+    def has_windows(self) -> bool:
+        """Whether the run ever published anything of a window."""
+        healths = [totals.health for totals in self._totals.values()]
+        return any(health.n_windows + health.n_windows_refused > 0 for health in healths if health is not None) or any(
+            part.last is not None for parts in self._parts.values() for part in parts
+        )
+
     def take(self, message: Message) -> None:
         """Note a message."""
         if isinstance(message, Health):

@@ -81,7 +81,10 @@ def command(
     signal_decimation: opt.SignalDecimation = None,
     queue_messages: opt.QueueMessages = None,
 ) -> None:
-    """Classify a walk live and publish the results; Ctrl-C ends it with a summary."""
+    """Classify a walk live and publish the results; Ctrl-C ends it with a summary.
+
+    Exit status 1 where nothing came of it: processes died before the first window, or never got going.
+    """
     in_force = opt.configured(
         config,
         model__bundle=bundle,
@@ -204,7 +207,8 @@ def _run(
     sys.stdout.write("\n".join(lines) + "\n")
     if failure is not None:
         raise failure
-    if not tally.has_health and took_s > _STARTED_AFTER_S:
+    only_died = n_restarts > 0 and not tally.has_windows
+    if only_died or (not tally.has_health and took_s > _STARTED_AFTER_S):
         raise typer.Exit(1)
 
 

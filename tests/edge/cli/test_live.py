@@ -1,5 +1,6 @@
 """`frailedge live --virtual`: two real processes, killed and restarted, watched by real subscribers."""
 
+import contextlib
 import os
 import re
 import signal
@@ -108,6 +109,18 @@ def test_inference_killed_is_restarted_and_ingestion_loses_nothing(run: Run) -> 
     out, err = run.end()
     assert "restarting it" in err
     assert re.search(r"0 records lost in the ring, 1 restarts", out)
+
+
+def test_a_run_whose_inference_only_ever_died_ends_with_its_summary_and_status_1() -> None:
+    run = Run("--duration-s", "4")
+    while run.process.poll() is None:
+        for pid in run.pids_of("infer"):
+            with contextlib.suppress(ProcessLookupError):  # reaped meanwhile
+                os.kill(pid, signal.SIGKILL)
+    out, err = run.end()
+    assert run.process.returncode == 1, err
+    assert "restarting it" in err
+    assert "nothing was published" in out
 
 
 def test_ingestion_killed_is_restarted_and_decisions_go_on_in_a_new_stretch(run: Run) -> None:
