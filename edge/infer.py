@@ -15,7 +15,7 @@ from edge import messages
 from edge.bundle import Bundle
 from edge.bus import Publisher
 from edge.errors import SensorError
-from edge.lives import EarlierLives, Handover
+from edge.lives import EarlierLives, Handover, has_begun_anew
 from edge.model import Classifier
 from edge.opening import open_model
 from edge.pipeline import LinkCounts, Pipeline, Sink
@@ -85,8 +85,9 @@ class Inference:
         self._note(record.item)
         match record.item:
             case LinkStatus() as status:
-                if self._status is not None and status.packets_received < self._status.packets_received:
-                    self._earlier.add(self._status)
+                if has_begun_anew(status, self._status, self._since_status):
+                    if self._status is not None:
+                        self._earlier.add(self._status)
                     for event in self._since_status:
                         self._earlier.add_event(event)
                     self._handover.new_life()
@@ -189,6 +190,7 @@ class Inference:
             packet_rate_expected_hz=status.packet_rate_expected_hz,
             battery_percent=status.battery_percent,
             rssi_dbm=status.rssi_dbm,
+            earlier=earlier.told,
         )
         if self._pipeline is not None:
             self._sink(self._pipeline.health(link))

@@ -4,8 +4,10 @@ Statuses, restarts and blocks of one sensor enter in the ring's order; the count
 two of them leave. A sensor that numbers its samples since its boot is counted exactly; another by rate and silence.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
+from edge.messages import EarlierCounts
 from edge.records import LinkStatus
 from firmware_bridge.events import Block, CorruptPacket, DuplicatePacket, Event, Gap, Restart
 
@@ -21,6 +23,11 @@ class EarlierLives:
     n_lost_estimated: int = 0
     n_gaps: int = 0
     n_reconnects: int = 0
+
+    @property
+    def told(self) -> EarlierCounts:
+        """As they are published."""
+        return EarlierCounts(**asdict(self))
 
     def add(self, status: LinkStatus) -> None:
         """The last status of a life that is over."""
@@ -47,6 +54,30 @@ class EarlierLives:
                 self.n_duplicates += 1
             case Restart():
                 pass
+
+
+def has_begun_anew(status: LinkStatus, before: LinkStatus | None, since: Iterable[Event]) -> bool:
+    """Whether another ingestion says this than said ``before``, or than wrote what came ``since``.
+
+    Its counters went back, or they are at 0 though something came that the one before would have counted.
+    """
+    counters = _counters(status)
+    if before is not None and any(now < then for now, then in zip(counters, _counters(before), strict=True)):
+        return True
+    return not any(counters) and any(not isinstance(event, Restart) for event in since)
+
+
+def _counters(status: LinkStatus) -> tuple[int, ...]:
+    return (
+        status.packets_received,
+        status.packets_corrupt,
+        status.packets_duplicate,
+        status.samples_received,
+        status.samples_lost,
+        status.samples_lost_estimated,
+        status.gaps,
+        status.reconnects,
+    )
 
 
 class Handover:

@@ -177,15 +177,30 @@ class Gap(Message, frozen=True, kw_only=True):
     is_estimated: bool
 
 
+class EarlierCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a `Health`'s counts is of ingestions that ended while its publisher lived, and of the time between.
+
+    The rest the running ingestion has counted since it began, which may be before the publisher did.
+    """
+
+    n_packets: int = 0
+    n_corrupt: int = 0
+    n_duplicates: int = 0
+    n_lost_samples: int = 0
+    n_lost_estimated: int = 0
+    n_gaps: int = 0
+    n_reconnects: int = 0
+
+
 class Health(Message, frozen=True, kw_only=True):
     """How the stream is doing.
 
-    Counts of packets and lost samples run since the stream began, those of samples, windows and decisions since this
-    publisher did (``boot_id``). ``link`` is the state of the connection to the sensor. ``packet_rate_hz`` came in the
-    last second, ``packet_rate_expected_hz`` would have without a loss. Of ``n_lost_samples`` in ``n_gaps`` gaps
-    ``n_lost_estimated`` are no exact count. ``battery_percent`` and ``rssi_dbm`` are null where nobody knows them.
-    ``ring_lost`` counts records overwritten before they were read. ``latency_median_ms`` and ``latency_p99_ms`` cover
-    the last predictions, by stage.
+    Counts of packets, lost samples, gaps and reconnects are those of the running ingestion and of the ``earlier`` ones
+    that this publisher (``boot_id``) saw end; those of samples, windows and decisions run since it began. ``link`` is
+    the state of the connection to the sensor. ``packet_rate_hz`` came in the last second, ``packet_rate_expected_hz``
+    would have without a loss. Of ``n_lost_samples`` in ``n_gaps`` gaps ``n_lost_estimated`` are no exact count.
+    ``battery_percent`` and ``rssi_dbm`` are null where nobody knows them. ``ring_lost`` counts records overwritten
+    before they were read. ``latency_median_ms`` and ``latency_p99_ms`` cover the last predictions, by stage.
     """
 
     link: str
@@ -217,6 +232,7 @@ class Health(Message, frozen=True, kw_only=True):
     rssi_dbm: int | None
     latency_median_ms: dict[str, float]
     latency_p99_ms: dict[str, float]
+    earlier: EarlierCounts = EarlierCounts()
 
 
 TOPICS: Final[dict[type[Message], str]] = {

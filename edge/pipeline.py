@@ -6,7 +6,7 @@ comes out; the time of arrival is used for latencies, and for nothing else.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from edge.manifest import Manifest
 from edge.messages import (
     Coefficients,
     Decision,
+    EarlierCounts,
     Figure,
     Gait,
     GaitSummary,
@@ -61,6 +62,7 @@ class LinkCounts:
     packet_rate_expected_hz: float = 0.0
     battery_percent: int | None = None
     rssi_dbm: int | None = None
+    earlier: EarlierCounts = field(default_factory=EarlierCounts)
 
 
 def spec_of(manifest: Manifest) -> SignalSpec:
@@ -370,4 +372,5 @@ class Pipeline:
             rssi_dbm=link.rssi_dbm,
             latency_median_ms=median_ms,
             latency_p99_ms=p99_ms,
+            earlier=link.earlier,
         )

@@ -4,17 +4,9 @@ from typing import Final
 
 import msgspec
 
-from edge.messages import Health
+from edge.messages import EarlierCounts, Health
 
-_LINK_COUNTS: Final = (
-    "n_packets",
-    "n_corrupt",
-    "n_duplicates",
-    "n_lost_samples",
-    "n_lost_estimated",
-    "n_gaps",
-    "n_reconnects",
-)
+_LINK_COUNTS: Final = EarlierCounts.__struct_fields__
 """Inference asks ingestion: these run on while one of the two lives."""
 _OWN_COUNTS: Final = (
     "n_samples",
@@ -39,10 +31,13 @@ class HealthTotals:
         """The next message, in the order in which they were published."""
         last = self._last
         if last is not None and last.boot_id != health.boot_id:
-            self._add(last, _OWN_COUNTS)
-            if health.n_packets < last.n_packets:
-                # Both processes died: this inference knows of nothing that an earlier ingestion had counted.
-                self._add(last, _LINK_COUNTS)
+            self._add({name: getattr(last, name) for name in _OWN_COUNTS})
+            # No later inference knows of what this one saw end; of the ingestion that ran on, it tells all again.
+            earlier = {name: getattr(last.earlier, name) for name in _LINK_COUNTS}
+            running = {name: getattr(last, name) - earlier[name] for name in _LINK_COUNTS}
+            self._add(earlier)
+            if any(getattr(health, name) < n for name, n in running.items()):
+                self._add(running)  # that one died too: whatever counts now began at zero
         self._last = health
 
     @property
@@ -51,8 +46,11 @@ class HealthTotals:
         if self._last is None:
             return None
         totals = {name: n + getattr(self._last, name) for name, n in self._before.items()}
-        return msgspec.structs.replace(self._last, **totals)
+        earlier = EarlierCounts(
+            **{name: self._before[name] + getattr(self._last.earlier, name) for name in _LINK_COUNTS}
+        )
+        return msgspec.structs.replace(self._last, **totals, earlier=earlier)
 
-    def _add(self, health: Health, names: tuple[str, ...]) -> None:
-        for name in names:
-            self._before[name] += getattr(health, name)
+    def _add(self, counts: dict[str, int]) -> None:
+        for name, n in counts.items():
+            self._before[name] += n

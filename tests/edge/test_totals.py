@@ -1,12 +1,119 @@
 """Counts of a run whose processes began anew are those of all their lives, none twice."""
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import pytest
 
-from edge.messages import Health
+from edge.bundle import Bundle
+from edge.config import ModelConfig
+from edge.infer import Inference
+from edge.messages import EarlierCounts, Health, Message
+from edge.model import Classifier
+from edge.opening import open_model
+from edge.records import LinkState, LinkStatus, Record
 from edge.totals import HealthTotals
+from firmware_bridge.events import Block, Gap
+from tests.edge.recording.made import settings
 from tests.edge.test_messages import EXAMPLES
+
+BOOT_ID = 7
+
+
+@pytest.fixture(scope="module")
+def model() -> tuple[Bundle, Classifier]:
+    return open_model(ModelConfig(variant="dynamic"))  # the quicker one
+
+
+class Run:
+    """Both processes on one ring, killed and started anew in any order; every second some packets and a gap."""
+
+    def __init__(self, model: tuple[Bundle, Classifier]) -> None:
+        self.n_packets = self.n_lost = self.n_gaps = self.n_reconnects = 0
+        self._model = model
+        self._records: list[Record] = []
+        self._totals = HealthTotals()
+        self._inference: Inference | None = None
+        self._n_publishers = 0
+        self.ingestion_begins()
+        self.inference_begins()
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """What ingestion truly counted, over all its lives."""
+        return self.n_packets, self.n_lost, self.n_gaps, self.n_reconnects
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """What the healths come to."""
+        total = self._totals.health
+        assert total is not None
+        return total.n_packets, total.n_lost_samples, total.n_gaps, total.n_reconnects
+
+    def ingestion_begins(self) -> None:
+        self._began_with = self.counts
+        self._status()
+
+    def inference_begins(self) -> None:
+        self._n_publishers += 1
+        publisher = str(self._n_publishers)
+
+        def sink(message: Message) -> None:
+            if isinstance(message, Health):
+                self._totals.take(msgspec.structs.replace(message, boot_id=publisher))
+
+        is_first = self._n_publishers == 1
+        self._inference = Inference(settings(Path(), "left"), "left", *self._model, sink, is_first_life=is_first)
+        self._read()
+
+    def inference_dies(self) -> None:
+        self._inference = None
+
+    def second(self, n_packets: int = 26) -> None:
+        """Told with a status, and by inference with a health."""
+        self.packets(n_packets)
+        self.n_lost += 3
+        self.n_gaps += 1
+        self.n_reconnects += n_packets % 2
+        self._records.append(Record(0, Gap(4 * self.n_packets, 3, 0)))
+        self._status()
+
+    def packets(self, n: int) -> None:
+        """Without a status: ingestion may die before the next one."""
+        for _ in range(n):
+            time_ns = np.arange(4 * self.n_packets, 4 * self.n_packets + 4) + 1
+            samples, saturated = np.zeros((4, 6), np.float32), np.zeros(4, bool)
+            block = Block(4 * self.n_packets, time_ns, samples, saturated, received_ns=self.n_packets)
+            self._records.append(Record(0, block, host_time_ns=0))
+            self.n_packets += 1
+
+    def _status(self) -> None:
+        packets, lost, gaps, reconnects = (now - then for now, then in zip(self.counts, self._began_with, strict=True))
+        status = LinkStatus(
+            LinkState.STREAMING,
+            "left",
+            0.0,
+            packets,
+            0,
+            0,
+            4 * packets,
+            lost,
+            reconnects,
+            0,
+            gaps=gaps,
+            boot_id=BOOT_ID,
+        )
+        self._records.append(Record(0, status))
+        self._read()
+
+    def _read(self) -> None:
+        if self._inference is not None:
+            while self._records:
+                self._inference.take(self._records.pop(0))
+            self._inference.publish_health(0)
 
 
 def health(**fields: Any) -> Health:
@@ -48,3 +155,86 @@ def test_where_both_processes_were_killed_the_counts_of_the_link_add_up_too() ->
         health(boot_id="c", n_packets=3, n_gaps=0),
     )
     assert (total.n_packets, total.n_gaps) == (35, 3)
+
+
+def test_what_a_killed_inference_saw_end_counts_once_and_the_ingestion_that_ran_on_too() -> None:
+    """Packets: 239 of the first ingestion, 564 of the second when inference died, 1685 of it at the end."""
+    first = EarlierCounts(n_packets=239, n_lost_samples=24, n_gaps=6)
+    total = total_of(
+        health(boot_id="a", n_packets=239, n_lost_samples=24, n_gaps=6),
+        health(boot_id="a", n_packets=239 + 564, n_lost_samples=24 + 44, n_gaps=6 + 11, earlier=first),
+        health(boot_id="b", n_packets=615, n_lost_samples=48, n_gaps=12),
+        health(boot_id="b", n_packets=1685, n_lost_samples=124, n_gaps=31),
+    )
+    assert (total.n_packets, total.n_lost_samples, total.n_gaps) == (1924, 148, 37)
+    assert total.earlier == first
+
+
+def ingestion_restarts(run: Run) -> None:
+    run.ingestion_begins()
+
+
+def inference_restarts(run: Run) -> None:
+    run.inference_dies()
+    run.packets(5)
+    run.inference_begins()
+
+
+def both_restart(run: Run) -> None:
+    run.inference_dies()
+    run.ingestion_begins()
+    run.inference_begins()
+
+
+def ingestion_dies_while_inference_is_dead(run: Run) -> None:
+    run.inference_dies()
+    run.second()
+    run.packets(9)
+    run.ingestion_begins()
+    run.second(4)
+    run.inference_begins()
+
+
+def ingestion_dies_within_a_second_of_inference(run: Run) -> None:
+    run.inference_dies()
+    run.packets(9)
+    run.ingestion_begins()
+    run.inference_begins()
+
+
+def ingestion_dies_between_two_statuses(run: Run) -> None:
+    run.packets(9)
+    run.ingestion_begins()
+
+
+DEATHS = (
+    ingestion_restarts,
+    inference_restarts,
+    both_restart,
+    ingestion_dies_while_inference_is_dead,
+    ingestion_dies_within_a_second_of_inference,
+    ingestion_dies_between_two_statuses,
+)
+
+
+@pytest.mark.parametrize("n_deaths", [1, 2, 3])
+def test_whoever_dies_and_in_whatever_order_the_sums_are_what_ingestion_counted(
+    model: tuple[Bundle, Classifier], n_deaths: int
+) -> None:
+    for deaths in itertools.product(DEATHS, repeat=n_deaths):
+        run = Run(model)
+        for n_packets, death in zip((27, 40, 13), deaths, strict=False):
+            run.second(n_packets)
+            run.second()
+            death(run)
+        run.second(8)
+        assert run.told == run.counts, [death.__name__ for death in deaths]
+
+
+def test_an_ingestion_that_got_nothing_counts_for_its_reconnects(model: tuple[Bundle, Classifier]) -> None:
+    run = Run(model)
+    run.n_reconnects += 3
+    run.second(0)
+    run.ingestion_begins()
+    run.second()
+    assert run.told == run.counts
