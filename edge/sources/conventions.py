@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import RecordingError
+from edge.sources.textfile import LARGEST_SAMPLE
 from firmware_bridge.channels import STANDARD_GRAVITY_M_S2
 
 ACC_UNITS: Final = {"m/s^2": 1.0, "g": STANDARD_GRAVITY_M_S2}
 GYR_UNITS: Final = {"rad/s": 1.0, "deg/s": math.pi / 180.0}
 TIME_UNITS_S: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+NO_WHOLE_ROW: Final = "no row has all six values (only NaN, or numbers too large); give a recording with measurements"
 _AXES: Final = "xyz"
 
 
@@ -74,6 +76,23 @@ def parse_axes(axes: str | tuple[str, ...]) -> NDArray[np.float64]:
 def to_foot_frame(samples: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn ``(n, 6)`` samples by a ``(3, 3)`` rotation."""
     return np.concatenate([samples[:, :3] @ rotation.T, samples[:, 3:] @ rotation.T], axis=1)
+
+
+def can_be_held(values_si: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which rows of ``(n, 6)`` values can be samples, ``(n,)``: none is NaN, or too large for float32."""
+    held: NDArray[np.bool_] = (np.abs(values_si) <= LARGEST_SAMPLE).all(axis=1)
+    return held
+
+
+def missing_rows(with_nan: NDArray[np.bool_], missing: NDArray[np.bool_]) -> list[str]:
+    """What to say of rows ``(n_rows,)`` that count as ``missing``: some ``with_nan``, the others with huge numbers."""
+    n_nan, n_large = int(with_nan.sum()), int((missing & ~with_nan).sum())
+    said = []
+    if n_nan:
+        said.append(f"{n_nan} rows with NaN count as missing samples")
+    if n_large:
+        said.append(f"{n_large} rows with a number beyond {LARGEST_SAMPLE:.2g} count as missing samples")
+    return said
 
 
 def nominal_time_ns(row_numbers: NDArray[np.int64], rate_hz: float) -> NDArray[np.int64]:

@@ -16,7 +16,10 @@ from edge.paths import configs_dir
 from edge.sources.conventions import (
     ACC_UNITS,
     GYR_UNITS,
+    NO_WHOLE_ROW,
     TIME_UNITS_S,
+    can_be_held,
+    missing_rows,
     nominal_time_ns,
     parse_axes,
     read_stamps,
@@ -132,13 +135,15 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
     acc = [_find_column(table, ref) for ref in columns.acc]
     gyr = [_find_column(table, ref) for ref in columns.gyr]
     raw = table.values[:, acc + gyr]
-    complete = ~np.isnan(raw).any(axis=1)
+    complete = can_be_held(raw * _to_si_scale(sensor_file))
+    with_nan = (np.isnan(table.values[:, acc + gyr]) & ~table.too_large[:, acc + gyr]).any(axis=1)
     marked_at = None if layout.saturated_column is None else _find_column(table, layout.saturated_column)
     time_at = None if layout.time_column is None else _find_column(table, layout.time_column)
     if time_at is not None:
         complete &= ~np.isnan(table.values[:, time_at])
+        with_nan |= np.isnan(table.values[:, time_at]) & ~table.too_large[:, time_at]
     if not complete.any():
-        raise RecordingError(f"{path}: no row has all six values (only NaN); give a recording with measurements in it")
+        raise RecordingError(f"{path}: {NO_WHOLE_ROW}")
 
     name = Path(sensor).stem
     statements = [f"layout {layout.name} of sensor {name}, {side_name}: {table.describe()}"]
@@ -180,8 +185,7 @@ def read_described(path: Path, sensor: str, side: str | None = None, sensors_dir
     )
     if saturated is not None:
         statements.append(f"{int(saturated.sum())} samples at the sensor's range")
-    if dropped := int((~complete).sum()):
-        statements.append(f"{dropped} rows with NaN count as missing samples")
+    statements += missing_rows(with_nan, ~complete)
     if table.cut_off_line:
         statements.append(f"line {table.cut_off_line}, the last, ends too early and was left out")
     return Recording(

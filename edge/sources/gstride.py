@@ -17,7 +17,10 @@ from edge.sources import detect, strides
 from edge.sources.conventions import (
     ACC_UNITS,
     GYR_UNITS,
+    NO_WHOLE_ROW,
     Units,
+    can_be_held,
+    missing_rows,
     parse_units,
 )
 from edge.sources.described import sensor_names
@@ -79,6 +82,11 @@ def read_gstride(path: Path, overrides: Overrides, person: Person | None = None)
     units, found = _find_units(path, values, rest, rate_hz, layout, overrides, person)
     statements += found
     si = values * np.repeat([units.acc_m_s2, units.gyr_rad_s], 3)
+    held = can_be_held(si)
+    if not held.any():
+        raise RecordingError(f"{path}: {NO_WHOLE_ROW}")
+    statements += missing_rows(np.zeros(len(si), np.bool_), ~held)
+    si, rest, time_ns = si[held], rest[held], time_ns[held]
     samples, found = turn(path, si, rest, rate_hz, overrides.axes)
     statements += found
     return Recording(
@@ -97,11 +105,11 @@ def _measured_rows(
     path: Path, table: Table, values: NDArray[np.float64], layout: Layout
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Rows that hold a measurement, and what was left out."""
-    no_number = np.isnan(values).any(axis=1)
-    if layout.time is not None:
-        no_number |= np.isnan(table.values[:, layout.time])
+    needed = list(layout.channels) if layout.time is None else [*layout.channels, layout.time]
+    no_number = np.isnan(table.values[:, needed]).any(axis=1)
+    with_nan = (np.isnan(table.values[:, needed]) & ~table.too_large[:, needed]).any(axis=1)
     if no_number.all():
-        raise RecordingError(f"{path}: no row has all six values (only NaN); give a recording with measurements in it")
+        raise RecordingError(f"{path}: {NO_WHOLE_ROW}")
     zero = ~no_number & ~values.any(axis=1)
     complete = ~no_number & ~zero
     if not complete.any():
@@ -113,8 +121,7 @@ def _measured_rows(
         statements.append(f"{n_leading} leading rows of zeros skipped")
     if n_zero := int(zero.sum()) - n_leading:
         statements.append(f"{n_zero} rows of zeros count as missing samples: a sensor at rest feels gravity")
-    if n_nan := int(no_number.sum()):
-        statements.append(f"{n_nan} rows with NaN count as missing samples")
+    statements += missing_rows(with_nan, no_number)
     if table.cut_off_line:
         statements.append(f"line {table.cut_off_line}, the last, ends too early and was left out")
     return complete, statements

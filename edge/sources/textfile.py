@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from edge.errors import RecordingError
 
 MAX_HEADER_LINES: Final = 10
+LARGEST_SAMPLE: Final = float(np.finfo(np.float32).max)
+"""Samples are float32: a larger number would become infinite."""
 _PROBED_LINES: Final = 50
 _MISSING: Final = frozenset({"", "-", "na", "n/a", "nan", "none", "null"})
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
@@ -27,6 +29,7 @@ _SEPARATOR_NAMES: Final = {";": "semicolons", "\t": "tabs", ",": "commas", " ": 
 class Table:
     """``values`` has shape ``(n_rows, n_columns)``, NaN where a cell is empty; ``line_numbers``, from 1, ``(n_rows,)``.
 
+    ``too_large``, of the shape of ``values``, marks numbers that no sample can hold; their value is NaN too.
     ``header`` holds the cells of each line before the first row, ``first_line`` the file's first line as it stands.
     ``cut_off_line`` is the number of a last line that ends too early and was left out, or 0.
     """
@@ -35,6 +38,7 @@ class Table:
     header: tuple[tuple[str, ...], ...]
     first_line: str
     values: NDArray[np.float64]
+    too_large: NDArray[np.bool_]
     line_numbers: NDArray[np.int64]
     separator: str
     decimal: str
@@ -72,7 +76,9 @@ def read_table(path: Path) -> Table:
             f"{path}: line {line_numbers[0]}: {values.shape[1]} cells under {n_header} names: commas are both "
             "separator and decimal sign; export it again with another separator"
         )
-    return Table(path, header, lines[filled[0]], values, line_numbers, separator, decimal, cut_off)
+    too_large = np.abs(values) > LARGEST_SAMPLE
+    values[too_large] = np.nan
+    return Table(path, header, lines[filled[0]], values, too_large, line_numbers, separator, decimal, cut_off)
 
 
 def _decode(path: Path) -> str:
@@ -155,7 +161,7 @@ def _parse(
         try:
             delimiter = None if separator == " " else separator
             table = np.loadtxt(text, delimiter=delimiter, comments=None, ndmin=2, dtype=np.float64)
-            return np.where(np.isfinite(table), table, np.nan), 0
+            return table, 0
         except ValueError:
             pass  # the cell-by-cell reader below finds the line, or the marks of missing values
     n_columns = len(_split(rows[0], separator))

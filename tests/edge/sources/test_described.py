@@ -129,6 +129,20 @@ def test_samples_at_the_range_are_known_by_the_range_stated_or_by_a_column(tmp_p
     assert recording.saturated.tolist() == [False, True, False, False], "the repeated row is dropped here too"
 
 
+def test_what_no_float32_can_hold_is_missing_and_counted_apart_from_nan(tmp_path: Path) -> None:
+    rows = [f"{t},0,1,0,0,0,0" for t in range(0, 80, 10)]
+    rows[1] = "10,0,1,1e39,0,0,0"
+    rows[2] = "20,0,1,0,0,-inf,0"
+    rows[3] = "30,1e38,1,0,0,0,0"  # too large in m/s²
+    rows[5] = "50,0,nan,0,1e300,0,0"
+    path, sensor = _write(tmp_path, rows)
+    recording = read_recording(path, sensor=sensor)
+    assert np.isfinite(recording.samples).all()
+    assert (recording.time_ns // 10_000_000).tolist() == [0, 4, 6, 7]
+    assert "1 rows with NaN count as missing samples" in recording.statements
+    assert "3 rows with a number beyond 3.4e+38 count as missing samples" in recording.statements
+
+
 def test_a_rate_that_the_time_column_denies_is_refused_with_both(tmp_path: Path) -> None:
     wrong = SENSOR.replace('time_unit = "ms"', 'time_unit = "ms"\nrate_hz = 50.0')
     path, sensor = _write(tmp_path, _rows([0, 10, 20, 30]), wrong)

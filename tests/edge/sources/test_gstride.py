@@ -131,6 +131,25 @@ def test_rows_with_nan_and_rows_of_zeros_are_gaps_in_time(tmp_path: Path) -> Non
     assert "4 rows with NaN count as missing samples" in recording.statements
 
 
+@pytest.mark.parametrize("number", ["1e39", "-1e38", "1e999"])
+@pytest.mark.parametrize("column", [2, 4])
+def test_rows_with_what_no_float32_can_hold_are_gaps_in_time_and_counted(
+    tmp_path: Path, number: str, column: int
+) -> None:
+    path = write_walk(tmp_path, Layout())
+    lines = path.read_text().splitlines()
+    for i in (101, 102):
+        cells = lines[i].split()
+        cells[column] = number
+        lines[i] = " ".join(cells)
+    path.write_text("\n".join(lines))
+    recording = read_recording(path, units="9*g,9*rad/s")
+    assert np.isfinite(recording.samples).all()
+    assert len(recording.samples) == len(walked()) - 2
+    assert int(np.diff(recording.time_ns).argmax()) == 99
+    assert "2 rows with a number beyond 3.4e+38 count as missing samples" in recording.statements
+
+
 def test_a_short_or_cut_off_recording_is_read_and_said_so(tmp_path: Path) -> None:
     path = write_walk(tmp_path, Layout(separator=";"))
     lines = path.read_text().splitlines()[:900]

@@ -51,6 +51,15 @@ def test_odd_but_clear_files_are_read(tmp_path: Path, data: bytes, expected: lis
     np.testing.assert_array_equal(read_table(tmp_path / "t").values, expected)
 
 
+@pytest.mark.parametrize("text", ["1 2\n1e39 3.4e38\n-1e999 4\n5 6\n", "1 nan\n1e39 3.4e38\n-1e999 4\n5 6\n"])
+def test_a_number_that_no_sample_can_hold_is_missing_and_marked_however_it_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t").write_text(text)
+    table = read_table(tmp_path / "t")
+    assert table.too_large.tolist() == [[False, False], [True, False], [True, False], [False, False]]
+    assert np.isnan(table.values[:, 0]).tolist() == [False, True, True, False]
+    assert table.values[1, 1] == 3.4e38
+
+
 def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("a b\n\n1 2\n\n3 4\n")
     assert read_table(tmp_path / "t").line_numbers.tolist() == [3, 5]
