@@ -17,7 +17,8 @@ from edge.messages import Decision, Gait, Message, Prediction, StrideFigures, Wi
 from edge.stream.screen import Refusal
 
 _REFUSALS: Final = frozenset(get_args(Refusal)) - {""}
-# Two publishers whose mapping from device time to the host's differs by less heard the same clock of one sensor.
+# Where the mapping from device time to the host's differs by less, the same clock of one sensor was heard: by two
+# publishers, or by one before a gap and after it.
 _SAME_CLOCK_S: Final = 2.0
 
 
@@ -50,8 +51,10 @@ class _Clock:
     boot_id: str
     windows: list[TimedWindow] = field(default_factory=list)
     strides: list[StrideFigures] = field(default_factory=list)
+    oldest_start_s: float = math.inf
     newest_start_s: float = -math.inf
     newest_stop_s: float = -math.inf
+    stretch: int | None = None
     arrival_s: float = math.inf  # the least time on the host's clock less that on the sensor's
     offset_s: float = 0.0
 
@@ -71,12 +74,15 @@ class SensorTime:
     def take(self, message: Message, received_ns: int) -> None:
         """The next message; those that tell neither of windows nor of strides are passed over."""
         if isinstance(message, WindowMessage):
-            clock = self._clock(message.boot_id, message.window_start_s)
+            arrival_s = received_ns / 1e9 - message.window_stop_s
+            clock = self._clock(message, arrival_s)
             if message.window_start_s > clock.newest_start_s:
                 self._end_window()  # of the one before, no decision was recorded
+            clock.oldest_start_s = min(clock.oldest_start_s, message.window_start_s)
             clock.newest_start_s = message.window_start_s
             clock.newest_stop_s = message.window_stop_s
-            clock.arrival_s = min(clock.arrival_s, received_ns / 1e9 - message.window_stop_s)
+            clock.stretch = message.stretch
+            clock.arrival_s = min(clock.arrival_s, arrival_s)
             if isinstance(message, Prediction):
                 self._prediction = message
             elif isinstance(message, Decision):
@@ -84,7 +90,8 @@ class SensorTime:
                 clock.windows.append(_window(message, self._prediction if is_of_it else None))
                 self._prediction = None
         elif isinstance(message, Gait):
-            self._clock(message.boot_id, math.inf)
+            if not self._clocks or self._clocks[-1].boot_id != message.boot_id:
+                self._begin_clock(message.boot_id)
             self._take_strides(message.strides)
 
     def finish(self) -> None:
@@ -110,14 +117,23 @@ class SensorTime:
             until_s = self.windows[-1].stop_s
         self.strides = self._placed_strides()
 
-    def _clock(self, boot_id: str, start_s: float) -> _Clock:
-        """That of a message which tells of ``start_s``: another begins with a publisher, and where time goes back."""
+    def _clock(self, message: WindowMessage, arrival_s: float) -> _Clock:
+        """Another begins with a publisher, and where time goes back, or leaps beside the host's over a gap.
+
+        Within a stretch it is the message that was late, as is the last one of a stretch that a boot ended.
+        """
         newest = self._clocks[-1] if self._clocks else None
-        if newest is None or newest.boot_id != boot_id or start_s < newest.newest_start_s:
-            self._end_window()
-            newest = _Clock(boot_id)
-            self._clocks.append(newest)
+        if newest is None or newest.boot_id != message.boot_id or message.window_start_s < newest.newest_start_s:
+            return self._begin_clock(message.boot_id)
+        is_over_gap = newest.stretch not in {None, message.stretch}
+        if is_over_gap and abs(arrival_s - newest.arrival_s) > _SAME_CLOCK_S:
+            return self._begin_clock(message.boot_id)
         return newest
+
+    def _begin_clock(self, boot_id: str) -> _Clock:
+        self._end_window()
+        self._clocks.append(_Clock(boot_id))
+        return self._clocks[-1]
 
     def _end_window(self) -> None:
         """What was predicted counts, also where no decision on it was recorded."""
@@ -126,13 +142,15 @@ class SensorTime:
             self._prediction = None
 
     def _take_strides(self, strides: tuple[StrideFigures, ...]) -> None:
-        """Those told once the mounting is found may be of the clock before: in order, and a clock begins low."""
+        """Those told once the mounting is found may be of the clocks before: in order, and each on its clock's time."""
         own = [clock for clock in self._clocks if clock.boot_id == self._clocks[-1].boot_id]
         i = len(own) - 1
         not_after_s = own[i].newest_stop_s
         for stride in reversed(strides):
             if i and stride.start_s > not_after_s:
                 i -= 1
+            while i and stride.start_s < own[i - 1].newest_stop_s <= own[i].oldest_start_s:
+                i -= 1  # a clock that began ahead of the one before
             own[i].strides.append(stride)
             not_after_s = stride.start_s
 

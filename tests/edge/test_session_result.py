@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.errors import RecordingError
 from edge.messages import Decision, Figure, Gait, GaitSummary, Health, Prediction, StrideFigures
 from edge.session_result import BLOCK_S, MIN_BLOCKS, SensorResult, classify, session_result
-from edge.session_time import TimedWindow
+from edge.session_time import SensorTime, TimedWindow
 from edge.sources.session_reader import Published
 from edge.stream.decision import PROBABILITY_FLOOR
 from tests.edge.test_messages import EXAMPLES
@@ -314,6 +314,48 @@ def test_strides_held_until_the_mounting_was_found_lie_on_the_clock_on_which_the
 def test_strides_told_after_a_boot_that_were_all_walked_before_it_lie_there_too() -> None:
     left = left_of([*walk(10), *boot_again(5130.0), strides(*(100.0 + i for i in range(5)))])
     assert [(bout.start_ns, bout.n_strides) for bout in left.bouts] == [(0, 5)]
+
+
+def heard(n: int, *, device_s: float, received_s: float, late_s: float = 0.0, **other: Any) -> list[Published]:
+    """Windows from ``device_s`` on, the first of which arrived at ``received_s`` and ``late_s`` besides."""
+    return [
+        published
+        for i in range(n)
+        for published in told(
+            i,
+            sample_start=round(device_s * 104) + 50 * i,
+            window_start_s=device_s + i * HOP_S,
+            window_stop_s=device_s + i * HOP_S + WINDOW_S,
+            received_s=received_s + i * HOP_S + (late_s if i == 0 else 0.0),
+            **other,
+        )
+    ]
+
+
+@pytest.mark.parametrize("device_s", [3.5, 10.0, 4000.0])
+def test_a_sensor_that_began_anew_and_whose_clock_is_ahead_by_now_lies_where_it_was_heard(device_s: float) -> None:
+    """It booted, unheard for 65 s: its clock never went back, but stretch and distance to the host's clock changed."""
+    time = SensorTime()
+    for published in (
+        *heard(3, device_s=0.0, received_s=5000.0 + WINDOW_S),
+        *heard(1, device_s=3 * HOP_S, received_s=5065.0),  # waited for the samples after it, and the boot came
+        *heard(9, device_s=device_s, received_s=5065.0 + WINDOW_S, stretch=1),
+        strides(0.2, 1.4, device_s + 0.3, device_s + 1.3),
+    ):
+        time.take(published.message, published.received_ns)
+    time.finish()
+    assert [window.start_s for window in time.windows] == pytest.approx(
+        [*(5000.0 + i * HOP_S for i in range(4)), *(5065.0 + i * HOP_S for i in range(9))]
+    )
+    assert [stride.start_s for stride in time.strides] == pytest.approx([5000.2, 5001.4, 5065.3, 5066.3])
+
+
+def test_a_message_that_was_late_moves_no_window_also_after_a_gap() -> None:
+    before = heard(5, device_s=0.0, received_s=5002.0)
+    between = heard(5, device_s=5 * HOP_S, received_s=5002.0 + 5 * HOP_S, late_s=6.0)
+    after = heard(5, device_s=30.0, received_s=5032.0, late_s=6.0, stretch=1)
+    starts_s = [window.start_s for window in left_of([*before, *between, *after]).windows]
+    assert starts_s == pytest.approx([*(i * HOP_S for i in range(10)), *(30.0 + i * HOP_S for i in range(5))], abs=1e-6)
 
 
 def test_windows_and_strides_that_a_publisher_tells_again_after_it_was_killed_count_once() -> None:
