@@ -10,6 +10,7 @@
     ├── TrainingError          training, conversion or export that ends without a bundle
     ├── RingError              a ring file that is not one, or of another layout
     ├── PublishError           the ZeroMQ address cannot be used
+    ├── OutputError            standard output cannot be written; a closed pipe has no line and status 141
     ├── RadioError             no Bluetooth, or none that may be used
     └── SensorError            a sensor that is not there, not known, or not fit for the model
 
@@ -47,6 +48,14 @@ class RingError(FrailedgeError):
 
 class PublishError(FrailedgeError):
     """An address that cannot be bound or connected to."""
+
+
+class OutputError(FrailedgeError):
+    """Standard output that cannot be written; ``is_closed_pipe``: nobody reads it any more, as with ``| head``."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"standard output cannot be written: {cause.strerror}")
+        self.is_closed_pipe = isinstance(cause, BrokenPipeError)
 
 
 class RadioError(FrailedgeError):

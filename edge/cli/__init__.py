@@ -23,7 +23,8 @@ from edge.cli import (
     virtual_sensor,
     watch,
 )
-from edge.errors import FrailedgeError
+from edge.cli.output import CLOSED_PIPE_STATUS, check_stdout, drop_stdout
+from edge.errors import FrailedgeError, OutputError
 
 app = typer.Typer(
     name="frailedge",
@@ -71,9 +72,20 @@ app.command("evaluate")(evaluate.command)
 
 
 def main() -> None:
-    """Run a command; what a user can cause is one line on standard error and exit status 2, never a traceback."""
+    """Run a command; what a user can cause is one line on standard error and exit status 2, never a traceback.
+
+    A closed pipe, as behind ``| head``, ends it without a line and with `CLOSED_PIPE_STATUS`.
+    """
+    check_stdout()
     try:
-        app()
+        try:
+            app()
+        except SystemExit:
+            sys.stdout.flush()
+            raise
     except FrailedgeError as error:
-        print(f"frailedge: {error}", file=sys.stderr)
-        sys.exit(2)
+        is_silent = isinstance(error, OutputError) and error.is_closed_pipe
+        if not is_silent:
+            print(f"frailedge: {error}", file=sys.stderr)
+        drop_stdout()
+        sys.exit(CLOSED_PIPE_STATUS if is_silent else 2)

@@ -8,10 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def frailedge(*arguments: str | Path, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+def frailedge(
+    *arguments: str | Path, timeout_s: float = 120.0, stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [sys.executable, "-m", "edge", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, env=_environment())
+    return subprocess.run(
+        command,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env=_environment(),
+    )
 
 
 def start(arguments: Sequence[str | Path]) -> subprocess.Popen[str]:
