@@ -5,7 +5,7 @@ sensor sits is not decided here: that is `edge.stream.calibration`.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,6 +19,7 @@ from rich.text import Text
 from edge.calibration_words import ASKED_STRIDES, NO_SIGNAL
 from edge.config import Config
 from edge.records import LinkState, LinkStatus, decode_record
+from edge.ring import RingReader
 from edge.run_settings import RunSensor
 from edge.sources.recording import Recording
 from edge.stream.calibration import Calibration, Step
@@ -128,23 +129,32 @@ def calibrate(
     """
     streams = {sensor.stream_id: SensorCalibration(sensor.name) for sensor in sensors}
     end_s = time.monotonic() + within_s
+
+    def is_time_up() -> bool:
+        return is_over() or time.monotonic() >= end_s
+
     with (
         Supervisor(config, sensors, is_virtual=is_virtual, ingests_only=True) as supervisor,
         supervisor.reader() as reader,
         _View(streams.values(), end_s) as view,
     ):
-        while not is_over() and time.monotonic() < end_s:
+        while not is_time_up():
             supervisor.check()
             if reader.wait(_WAIT_S):
-                while (read := reader.read()) is not None:
-                    record = decode_record(read[1])
-                    streams[record.stream_id].take(record.item)
-                    reader.commit()
+                take_waiting(reader, streams, is_time_up)
             view.show()
             if all(stream.step is Step.DONE for stream in streams.values()):
                 break
         supervisor.end()
     return list(streams.values())
+
+
+def take_waiting(reader: RingReader, streams: Mapping[int, SensorCalibration], is_over: Callable[[], bool]) -> None:
+    """What waits in the ring, by ``stream_id`` to where it belongs; no more of it once it ``is_over``."""
+    while not is_over() and (read := reader.read()) is not None:
+        record = decode_record(read[1])
+        streams[record.stream_id].take(record.item)
+        reader.commit()
 
 
 def _cannot_tell(reason: str) -> MountingResult:

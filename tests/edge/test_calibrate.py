@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.calibrate import SensorCalibration, calibrate_recordings
+from edge.calibrate import SensorCalibration, calibrate_recordings, take_waiting
 from edge.calibration_words import NO_SIGNAL
-from edge.records import LinkStatus
+from edge.records import LinkStatus, encode_record
+from edge.ring import RingReader, RingWriter
 from edge.stream.calibration import Step
 from edge.stream.mounting import MIN_STRIDES
 from firmware_bridge.events import Restart
@@ -40,3 +41,19 @@ def test_without_a_rate_nothing_is_looked_at_and_that_is_the_reason(tmp_path: Pa
     assert (calibration.result.state, calibration.result.reason) == ("cannot tell", NO_SIGNAL)
     assert calibration.words()[0] == "waiting for its signal (ended)"
     assert calibrate_recordings([]).reason == NO_SIGNAL
+
+
+def test_a_full_ring_is_left_where_it_is_once_it_is_over(tmp_path: Path) -> None:
+    """Ctrl-C and the time limit hold at once, whatever waits."""
+    ring = tmp_path / "waiting"
+    with RingWriter(ring, slots=256) as writer:
+        for _, record in made.sent(tmp_path, 3.0):
+            writer.write(encode_record(record))
+        n_records = writer.written
+    streams = {0: SensorCalibration("left")}
+    with RingReader(ring, 0) as reader:
+        take_waiting(reader, streams, lambda: reader.cursor == 30)
+        assert reader.cursor == 30 < n_records
+        assert streams[0].words()[0].startswith("signal at 104 Hz")
+        take_waiting(reader, streams, lambda: False)
+        assert reader.cursor == n_records
