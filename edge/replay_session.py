@@ -1,7 +1,8 @@
 """A recorded session through the pipeline, step by step as live had it, paced or as fast as it goes.
 
 Every block is pushed as it came, every restart ends the stretch where it did: so predictions and decisions are those
-of the live run, byte for byte, at any speed.
+of the live run, byte for byte, at any speed; but for those of an inference that began anew in mid-stream, which
+`begun_anew_s` tells of.
 """
 
 import time
@@ -12,11 +13,12 @@ from typing import Final
 from edge import messages
 from edge.bundle import Bundle
 from edge.errors import RecordingError
-from edge.messages import Decision, Message
+from edge.messages import Decision, Health, Message
 from edge.model import Classifier
 from edge.pipeline import LinkCounts, Pipeline, Sink
 from edge.replay import ReplayResult, Wait, check_fits
 from edge.sources.session import Session, Step, Track
+from edge.sources.session_reader import SessionReader
 from edge.stream.screen import ScreenSpec
 
 _HEALTH_EVERY_S: Final = 1.0
@@ -115,6 +117,22 @@ def replay_session(
                 sink(each.pipeline.health(_REPLAYING))
     took_s = time.monotonic() - begin_s
     return {name: _finish(stream, done_s, took_s) for name, stream in streams.items()}
+
+
+def begun_anew_s(session: Session) -> list[float]:
+    """When live's inference went on with the stream in place of one that had died, in seconds of the session.
+
+    It knew nothing of the samples before, so its decisions were others than those of a replay. Of one that died before
+    it had any sample nothing is told. Reads the session once more, without its samples.
+    """
+    start_ns = min((step.received_ns for track in session.tracks for step in track.steps), default=0)
+    began_ns: dict[str, int] = {}
+    for part in SessionReader(session.path, (Decision, Health), whole_records=False):
+        for published in part.published:
+            message = published.message
+            if isinstance(message, Decision) or (isinstance(message, Health) and message.n_samples > 0):
+                began_ns.setdefault(message.boot_id, published.received_ns)
+    return [(at_ns - start_ns) / 1e9 for at_ns in list(began_ns.values())[1:]]
 
 
 def _finish(stream: _Stream, signal_s: float, took_s: float) -> ReplayResult:

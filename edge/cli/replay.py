@@ -22,7 +22,7 @@ from edge.opening import open_model
 from edge.recording.files import is_session
 from edge.recording.settings import session_configuration
 from edge.replay import decision_line, replay
-from edge.replay_session import replay_session
+from edge.replay_session import begun_anew_s, replay_session
 from edge.sources.files import read_recording
 from edge.sources.session import read_session
 
@@ -155,6 +155,8 @@ def _replay_session(
         log.print(f"{path.name}: {loss}")
     if session.info.bundle_sha256 != bundle.variant.sha256:
         log.print(f"{path.name}: recorded with another model ({session.info.bundle}): its decisions were others")
+    for at_s in begun_anew_s(session):
+        log.print(f"{path.name}: inference began anew at {at_s:.0f} s: live's decisions from there on were others")
     recorded = session_configuration(session.info)
     with _progress(log, path.name, session.duration_s) as on_progress:
         results = replay_session(

@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import jsonschema
@@ -17,21 +18,25 @@ import pytest
 from mcap.reader import make_reader
 
 from edge.bundle import Bundle
+from edge.cli import replay
 from edge.config import ModelConfig
 from edge.errors import RecordingError
+from edge.infer import Inference
 from edge.messages import STAGES, Decision, Gait, Message, Prediction, Signal, determined
 from edge.messages import Gap as GapMessage
 from edge.model import Classifier
 from edge.opening import open_model
 from edge.recording import entries
 from edge.recording.files import is_session
+from edge.recording.recorder import Recorder
 from edge.recording.settings import session_configuration
+from edge.records import LinkStatus
 from edge.replay import is_result
-from edge.replay_session import replay_session
+from edge.replay_session import begun_anew_s, replay_session
 from edge.sources.session import Session, read_session
 from firmware_bridge.events import Block
 from tests.edge.cli.run import assert_refused, frailedge
-from tests.edge.recording.made import NumberedRecord, live, record_all, recorder, sent
+from tests.edge.recording.made import START_NS, NumberedRecord, live, record_all, recorder, sent, settings
 from tests.edge.recording.session_log import read_messages
 from tests.edge.test_messages import EXAMPLES
 
@@ -93,6 +98,84 @@ def test_a_session_replays_byte_for_byte_as_it_was_live_at_any_speed(
     assert compared(again) == compared(messages)
     assert sum(map(is_result, messages)) >= 20
     assert len({message.stretch for message in messages if isinstance(message, Prediction)}) >= 2
+
+
+def live_in_lives(
+    records: list[NumberedRecord], model: tuple[Bundle, Classifier], recording: Recorder, *begins_s: float
+) -> list[Message]:
+    """Inference that was killed at these times of the session, each life in mid-stream where the last one ended."""
+    messages: list[Message] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    boot_id, at_ns = "", 0
+
+    def sink(message: Message) -> None:
+        key = boot_id, type(message).__name__
+        stamped = msgspec.structs.replace(message, boot_id=boot_id, sequence=counts[key])
+        counts[key] += 1
+        messages.append(stamped)
+        recording.take_message(stamped, at_ns)
+
+    inference = None
+    remaining_s = [0.0, *begins_s]
+    for sequence, record in records:
+        at_ns = record.item.received_ns
+        if inference is None or (remaining_s and at_ns >= START_NS + remaining_s[0] * 1e9):
+            remaining_s.pop(0)
+            boot_id = str(len(remaining_s))
+            of_it = settings(Path(), "left"), "left", *model, sink
+            inference = Inference(*of_it, is_first_life=not messages)
+        inference.take(record)
+        if isinstance(record.item, LinkStatus):
+            inference.publish_health(0)
+        recording.take_record(sequence, record)
+    assert inference is not None
+    inference.finish()
+    recording.commit(0.0)
+    recording.close()
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("begins_s", "told_s"),
+    [
+        ((), ()),
+        ((6.5, 9.5), (7, 10)),  # with the next status, each second
+        ((1.5,), (2,)),  # before the first decision: it took samples, which the next one lacked
+    ],
+)
+def test_a_replay_says_from_when_on_live_s_decisions_were_others(
+    tmp_path: Path,
+    model: tuple[Bundle, Classifier],
+    capsys: pytest.CaptureFixture[str],
+    begins_s: tuple[float, ...],
+    told_s: tuple[int, ...],
+) -> None:
+    records = sent(tmp_path, 14.0)
+    was_live = live_in_lives(records, model, recorder(tmp_path / "rec", model[0], print), *begins_s)
+    replay.command([tmp_path / "rec"], variant="dynamic", publish=False, speed="max")
+    lines = [line for line in capsys.readouterr().err.splitlines() if "anew" in line]
+    others = "live's decisions from there on were others"
+    assert lines == [f"rec: inference began anew at {at_s} s: {others}" for at_s in told_s]
+    session = read_session(tmp_path / "rec")
+    told, again = (
+        [determined(message) for message in messages if isinstance(message, Decision)]
+        for messages in (was_live, replayed(session, model, None))
+    )
+    n_same = next((i for i, (one, other) in enumerate(zip(told, again, strict=False)) if one != other), len(told))
+    if not told_s:
+        assert told == again
+    else:
+        assert all(decision not in again for decision in told[n_same:])
+        begins = [message.boot_id for message in was_live if isinstance(message, Decision)]
+        assert begins[:n_same].count(begins[0]) == n_same, "what the first inference decided is the same"
+
+
+def test_an_inference_that_died_before_any_sample_came_changed_nothing(
+    tmp_path: Path, model: tuple[Bundle, Classifier]
+) -> None:
+    records = sent(tmp_path, 5.0)
+    live_in_lives(records, model, recorder(tmp_path / "rec", model[0], print), 0.001)
+    assert begun_anew_s(read_session(tmp_path / "rec")) == []
 
 
 def test_the_published_messages_come_back_as_they_were(
