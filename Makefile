@@ -22,12 +22,13 @@ $(DEV)/$(STAMP): pyproject.toml
 	touch $@
 
 demo: $(EDGE)/$(STAMP)
-	$(EDGE)/bin/frailedge live --virtual --walker robust --then frail --then-after-s 30 --duration-s 60
+	$(EDGE)/bin/frailedge live --virtual --walker robust --then frail --then-after-s 40 --duration-s 80
 
-# Two at a time; a file stays together, its fixtures are made once. In the order of the folders: files of few tests hold
-# the longest ones, which at the end would keep one process busy alone.
+# Three at a time, for two processors: a third of the tests wait, for a radio or a clock. A file stays together, its
+# fixtures are made once. In the order of the folders: files of few tests hold the longest ones, which at the end would
+# keep one process busy alone.
 test: $(DEV)/$(STAMP)
-	$(DEV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(DEV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(DEV)/$(STAMP)
 	$(DEV)/bin/python -m tests.benchmarks

@@ -4,6 +4,7 @@ The edge runs without TensorFlow; without the extra `train` these commands say w
 """
 
 import dataclasses
+import importlib.util
 import shlex
 import sys
 from pathlib import Path
@@ -105,6 +106,14 @@ def _run(
     from trainer.train_config import load_train_config  # noqa: PLC0415 - the edge starts without the trainer
 
     checked = load_train_config(config_name)
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ConfigError("training needs tensorflow: pip install 'frailedge[train]'")
+    if only_baselines:
+        checked = _for_baselines(checked, config_name)
+    log = make_log()
+    kind, target, overrides = source
+    # What is wrong with the recordings is said before TensorFlow takes its seconds to be imported.
+    dataset = read_dataset(log, folder, kind=kind, target=target or checked.target, overrides=overrides)
     try:
         from trainer.demo import held_out_of  # noqa: PLC0415
         from trainer.experiment import Where, run  # noqa: PLC0415
@@ -112,11 +121,6 @@ def _run(
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}: pip install 'frailedge[train]'") from error
 
-    if only_baselines:
-        checked = _for_baselines(checked, config_name)
-    log = make_log()
-    kind, target, overrides = source
-    dataset = read_dataset(log, folder, kind=kind, target=target or checked.target, overrides=overrides)
     command = " ".join(["frailedge", *map(shlex.quote, sys.argv[1:])])
 
     def report(done: "Run") -> str:
