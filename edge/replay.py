@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import RecordingError
-from edge.messages import Decision, Health, Message, Prediction, determined
+from edge.messages import Decision, Health, Message, determined
 from edge.model import Classifier
 from edge.opening import check_screen
 from edge.pipeline import LinkCounts, Pipeline
@@ -162,8 +162,3 @@ def _borders(recording: Recording, piece_s: float) -> list[int]:
 def decision_line(decision: Decision) -> str:
     """A decision as one line of JSON that holds what the recording determines, and nothing else."""
     return msgspec.json.encode(determined(decision)).decode()
-
-
-def is_result(message: Message) -> bool:
-    """Whether a message is a prediction or decision: what two replays have in common."""
-    return isinstance(message, Prediction | Decision)

@@ -162,20 +162,7 @@ def windows_source(
         coefficients[~is_real] = synthetic[rows[~is_real] - n_real]
         return coefficients
 
-    return _source(label_index, person_ids, len(store.labels), imbalance, gather, windows_per_person)
-
-
-def array_source(
-    train: LabelledWindows, n_labels: int, imbalance: ImbalanceConfig | None = None, *, seed: int = 0
-) -> EpochSource:
-    """Windows that are in memory as coefficients already: nothing can be augmented, the rest is as for a store."""
-    imbalance = imbalance or ImbalanceConfig()
-    coefficients, label_index = train.coefficients, train.label_index
-    if imbalance.smote:
-        synthetic, synthetic_label_index = smote(coefficients, label_index, seed=seed)
-        coefficients = np.concatenate([coefficients, synthetic])
-        label_index = np.concatenate([label_index, synthetic_label_index])
-    return _source(label_index, train.person_ids, n_labels, imbalance, lambda rows, _: coefficients[rows])
+    return epoch_source(label_index, person_ids, len(store.labels), imbalance, gather, windows_per_person)
 
 
 def labelled(store: WindowStore, windows: NDArray[np.int64], spec: SignalSpec) -> LabelledWindows:
@@ -188,7 +175,7 @@ def labelled(store: WindowStore, windows: NDArray[np.int64], spec: SignalSpec) -
     return LabelledWindows(coefficients, store.labels_of(windows), store.person_ids(windows))
 
 
-def _source(
+def epoch_source(
     label_index: NDArray[np.int64],
     person_ids: NDArray[np.str_],
     n_labels: int,
@@ -196,6 +183,7 @@ def _source(
     gather: Gather,
     rows_per_person: int = 0,
 ) -> EpochSource:
+    """Rows with their labels, of which the first are people's, and how ``gather`` makes coefficients of them."""
     # What SMOTE adds is nobody's: it counts as one more person, without a cap of its own.
     people, person_index = np.unique(person_ids, return_inverse=True)
     n_synthetic = len(label_index) - len(person_ids)

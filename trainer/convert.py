@@ -76,11 +76,6 @@ def _save(module: Any, folder: str, signature: Any) -> None:
         raise TrainingError(_UNWRITABLE.format(" ".join(said.split()))) from error
 
 
-def cell_clips(model: bytes) -> tuple[float, ...]:
-    """The cell clip of each LSTM of a TFLite model, in order; 0 is none."""
-    return tuple(float(options.cellClip) for options in _lstm_options(_parse(model)))
-
-
 def remove_cell_clips(model: bytes) -> bytes:
     """The same TFLite model with a cell clip of 0, that is none, in each LSTM.
 

@@ -1,17 +1,15 @@
-"""Which two people of a register walk in the demo, and their gait figures as files of walkers.
+"""Which two people of a register walk in the demo.
 
 A register's people go in; the robust and the frail person nearest the median of their class come out. No recording is
 read here.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 
 from edge.errors import DatasetError
 from edge.sources.register import LABELS, Person
-from firmware_bridge.gait import GaitParameters
 from trainer.class_figures import gait_vector
 from trainer.datasets.dataset import Dataset
 
@@ -35,24 +33,6 @@ def demo_pair(people: Sequence[Person]) -> tuple[Person, Person]:
         median = np.median([vector for _, vector in own], axis=0)
         chosen.append(min(own, key=lambda item: (float(np.linalg.norm(item[1] - median)), item[0].id))[0])
     return chosen[0], chosen[1]
-
-
-def write_walker_toml(person: Person) -> str:
-    """The text of a file for `edge.sources.walkers.read_walker` with this person's gait figures."""
-    if person.gait is None:
-        raise ValueError(f"{person.id} has no gait figures")
-    lines = [
-        f"# A synthetic twin of {person.id} of the GSTRIDE database: gait figures of its register, no recording.",
-        f"# Of the {person.label} people with a recording, the nearest the class median (trainer.demo.demo_pair).",
-        "# Derived from García-de-Villa et al., Sci. Data 10:566 (2023), doi 10.1038/s41597-023-02428-0, CC BY 4.0.",
-        f'label = "{person.label}"',
-        "",
-        "[gait]",
-    ]
-    for item in fields(GaitParameters):
-        figure = getattr(person.gait, item.name)
-        lines.append(f"{item.name} = {{ mean = {figure.mean:g}, std = {figure.std:g} }}")
-    return "\n".join(lines) + "\n"
 
 
 def held_out_of(dataset: Dataset) -> tuple[str, ...]:

@@ -107,9 +107,3 @@ class SignalPath:
             n_windows=self._n_windows,
             n_windows_refused=self._n_with_gaps,
         )
-
-
-def windows_of(time_ns: NDArray[np.int64], samples: Samples, *, rate_in_hz: float, spec: SignalSpec) -> list[Window]:
-    """All windows of a whole recording: the batch form, used by the trainer."""
-    path = SignalPath(spec, rate_in_hz)
-    return path.push(time_ns, samples) + path.finish()

@@ -88,11 +88,6 @@ class StrideDetector:
         self._contact: float | None = None
         self._waiting: deque[_Cycle] = deque()
 
-    @property
-    def swing_sign(self) -> int:
-        """Sign of the medio-lateral rate in swing: -1 in the foot frame, 1 back to front, 0 not settled yet."""
-        return self._selector.sign
-
     def push(self, samples: Samples) -> list[Stride]:
         """The next ``(n, 6)`` samples of the stretch; the strides that are known by now."""
         strides: list[Stride] = []

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError, TrainingError
+from tests.trainer.in_memory import array_source
 from tests.trainer.stores import WINDOW, spec_of, store_of
 from trainer.batches import (
     BATCHES_AHEAD,
@@ -17,7 +18,6 @@ from trainer.batches import (
     Batch,
     EpochSource,
     LabelledWindows,
-    array_source,
     labelled,
     windows_source,
 )

@@ -13,8 +13,9 @@ pytest.importorskip("tensorflow", reason="needs the extra `train`")
 from edge.errors import TrainingError
 from edge.model import TfliteModel
 from tests.full_disk import files_of_at_most
+from tests.trainer.clips import cell_clips
 from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
-from trainer.convert import cell_clips, convert, remove_cell_clips
+from trainer.convert import convert, remove_cell_clips
 from trainer.network import build_network, max_abs_cells, predict
 from trainer.tf import keras
 from trainer.train_config import NetworkConfig

@@ -2,9 +2,10 @@
 
 from edge.sources.register import read_register
 from edge.sources.walkers import read_walker, walker_path
+from tests.edge.sources.walker_file import write_walker_toml
 from tests.shared_data import shared
 from tests.trainer.made import made_dataset
-from trainer.demo import demo_pair, held_out_of, write_walker_toml
+from trainer.demo import demo_pair, held_out_of
 
 
 def test_the_demo_pair_is_the_shipped_one() -> None:

@@ -15,9 +15,10 @@ from edge.errors import TrainingError
 from edge.model import Classifier
 from edge.pipeline import spec_of
 from tests.tiny_bundle import tiny_manifest
+from tests.trainer.in_memory import array_source
 from tests.trainer.made import made_dataset
 from tests.trainer.small import N_COEFFICIENTS, easy_windows, small_network
-from trainer.batches import LabelledWindows, array_source
+from trainer.batches import LabelledWindows
 from trainer.bundling import draft_manifest
 from trainer.calibration import Abstention
 from trainer.card import Comparison, Provenance, write_card

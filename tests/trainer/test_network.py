@@ -9,9 +9,11 @@ pytest.importorskip("tensorflow", reason="needs the extra `train`")
 
 from edge.model import TfliteModel
 from edge.stream.preprocess import coefficients
+from tests.trainer.clips import cell_clips
+from tests.trainer.in_memory import array_source
 from tests.trainer.small import small_network
-from trainer.batches import LabelledWindows, array_source
-from trainer.convert import cell_clips, convert
+from trainer.batches import LabelledWindows
+from trainer.convert import convert
 from trainer.imbalance import loss_of
 from trainer.network import HAAR_LEVEL, build_network, haar_blocks, max_abs_cells, predict
 from trainer.tf import keras

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.errors import DatasetError
-from edge.stream.path import windows_of
 from edge.stream.preprocess import SignalSpec
+from tests.edge.stream.batch import windows_of
 from tests.trainer.made import made_dataset, made_recording, made_store
 from trainer.cutting import window_starts
 from trainer.datasets.dataset import Walk

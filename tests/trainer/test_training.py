@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the extra `train`")
 
 from edge.errors import TrainingError
+from tests.trainer.in_memory import array_source
 from tests.trainer.small import N_COEFFICIENTS, easy_windows
-from trainer.batches import array_source
 from trainer.evaluate import evaluate
 from trainer.network import predict
 from trainer.tf import keras

@@ -19,12 +19,13 @@ from edge.config import ModelConfig, ScreenConfig
 from edge.messages import Coefficients, Decision, Gait, Message, Prediction, determined
 from edge.opening import open_model
 from edge.paths import default_bundle_dir
-from edge.replay import is_result, replay
+from edge.replay import replay
 from edge.sources.files import read_recording
 from edge.sources.walkers import read_walker, walker_path
 from edge.stream.mounting import MIN_STRIDES
 from firmware_bridge.walker import walk
 from tests.edge.cli.run import assert_refused, frailedge
+from tests.edge.results import is_result
 from tests.shared_data import shared
 from tests.tiny_bundle import write_tiny_bundle
 

@@ -31,13 +31,13 @@ from edge.recording.files import is_session
 from edge.recording.recorder import Recorder
 from edge.recording.settings import session_configuration
 from edge.records import LinkStatus
-from edge.replay import is_result
 from edge.replay_session import begun_anew_s, replay_session
 from edge.sources.session import Session, read_session
 from firmware_bridge.events import Block
 from tests.edge.cli.run import assert_refused, frailedge
 from tests.edge.recording.made import START_NS, NumberedRecord, live, record_all, recorder, sent, settings
 from tests.edge.recording.session_log import read_messages
+from tests.edge.results import is_result
 from tests.edge.test_messages import EXAMPLES
 
 

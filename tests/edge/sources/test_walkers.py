@@ -6,8 +6,8 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.sources.walkers import read_walker, walker_path
+from tests.edge.sources.walker_file import write_walker_toml
 from tests.edge.sources.walks import GAIT, person
-from trainer.demo import write_walker_toml
 
 
 @pytest.mark.parametrize("name", ["robust", "frail"])

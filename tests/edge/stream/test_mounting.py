@@ -30,10 +30,10 @@ from edge.stream.mounting import (
     MountingWatch,
     find_mounting,
 )
-from edge.stream.path import windows_of
 from edge.stream.resample import resample_all
 from firmware_bridge.channels import STANDARD_GRAVITY_M_S2, Samples
 from firmware_bridge.walker import Walker, walk, walk_with_truth
+from tests.edge.stream.batch import windows_of
 from tests.shared_data import shared
 from trainer.class_figures import draw_people
 

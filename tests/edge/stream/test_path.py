@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.stream.path import SignalPath, windows_of
+from edge.stream.path import SignalPath
 from edge.stream.preprocess import SignalSpec, coefficients, max_level, n_coefficients
 from edge.stream.screen import ScreenSpec
 from edge.stream.windows import Window
 from firmware_bridge.channels import Samples
+from tests.edge.stream.batch import windows_of
 
 WINDOW, HOP = 200, 50
 
