@@ -34,8 +34,8 @@ _BATCH_BLOCKS: Final = 32
 
 MIN_WALKING_SHARE: Final = 0.8
 """A window is walking where at least this share of its samples is, of those decided when its last one came: the older
-half. Who stops is therefore found out half a window late (1 s: two windows a stop), and who stands on a slow foot at its
-end is not taken for somebody who stopped."""
+half. Who stops is therefore found out half a window late (1 s: two windows a stop), and who stands on a slow foot at
+its end is not taken for somebody who stopped."""
 
 
 class Motion(IntEnum):
