@@ -31,9 +31,7 @@ def command(
         Path | None,
         typer.Argument(help="A recording, as `frailedge replay` takes it, in the place of a sensor.", metavar="FILE"),
     ] = None,
-    virtual: Annotated[
-        bool, typer.Option("--virtual", help="A virtual foot sensor in the place of Bluetooth LE.")
-    ] = False,
+    virtual: opt.Virtual = False,
     sensor: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,12 +46,10 @@ def command(
     ] = None,
     backend: opt.BleBackend = None,
     adapter: opt.BleAdapter = None,
-    search_s: Annotated[float | None, typer.Option("--search-s", help="How long to look for the sensors.")] = None,
-    low_rate: Annotated[
-        bool | None, typer.Option("--low-rate/--no-low-rate", help="Insist on a sensor below 50 Hz.")
-    ] = None,
-    walker: Annotated[str | None, typer.Option("--walker", help="Who walks: a name or TOML file.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the virtual walk.")] = None,
+    search_s: opt.SearchS = None,
+    low_rate: opt.LowRate = None,
+    walker: opt.Walker = None,
+    seed: opt.Seed = None,
     rate_hz: Annotated[
         float | None, typer.Option("--rate-hz", help="Sampling rate: of the virtual sensor, or of FILE.")
     ] = None,

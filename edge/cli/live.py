@@ -28,9 +28,7 @@ _STARTED_AFTER_S = 20.0
 
 
 def command(
-    virtual: Annotated[
-        bool, typer.Option("--virtual", help="A virtual foot sensor in the place of Bluetooth LE.")
-    ] = False,
+    virtual: opt.Virtual = False,
     sensor: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,10 +46,8 @@ def command(
     ] = False,
     backend: opt.BleBackend = None,
     adapter: opt.BleAdapter = None,
-    search_s: Annotated[float | None, typer.Option("--search-s", help="How long to look for the sensors.")] = None,
-    low_rate: Annotated[
-        bool | None, typer.Option("--low-rate/--no-low-rate", help="Insist on a sensor below 50 Hz.")
-    ] = None,
+    search_s: opt.SearchS = None,
+    low_rate: opt.LowRate = None,
     record: Annotated[
         str | None, typer.Option("--record", help="Record the session in this folder.", metavar="DIR")
     ] = None,
@@ -59,11 +55,11 @@ def command(
         str | None, typer.Option("--person", help="Pseudonym of who walks, for the recording: never a name.")
     ] = None,
     duration_s: Annotated[float | None, typer.Option("--duration-s", help="End after this time.")] = None,
-    walker: Annotated[str | None, typer.Option("--walker", help="Who walks: a name or TOML file.")] = None,
+    walker: opt.Walker = None,
     then: Annotated[str | None, typer.Option("--then", help="Who takes over later.")] = None,
     then_after_s: Annotated[float | None, typer.Option("--then-after-s", help="When that is.")] = None,
     rate_hz: Annotated[float | None, typer.Option("--rate-hz", help="Sampling rate of the virtual sensor.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the virtual walk.")] = None,
+    seed: opt.Seed = None,
     drop_share: Annotated[
         float | None, typer.Option("--drop-share", help="Share of the virtual sensor's packets that get lost.")
     ] = None,

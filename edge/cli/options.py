@@ -30,6 +30,11 @@ BleBackend = Annotated[
     str | None, typer.Option("--backend", help="bluez, or a bumble transport such as usb:0.", metavar="NAME")
 ]
 BleAdapter = Annotated[str | None, typer.Option("--adapter", help="Bluetooth adapter, such as hci1.", metavar="HCI")]
+Virtual = Annotated[bool, typer.Option("--virtual", help="A virtual foot sensor in the place of Bluetooth LE.")]
+SearchS = Annotated[float | None, typer.Option("--search-s", help="How long to look for the sensors.")]
+LowRate = Annotated[bool | None, typer.Option("--low-rate/--no-low-rate", help="Insist on a sensor below 50 Hz.")]
+Walker = Annotated[str | None, typer.Option("--walker", help="Who walks: a name or TOML file.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of the virtual walk.")]
 
 
 def configured(path: Path | None, **options: Any) -> Config:
