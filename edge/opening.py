@@ -29,3 +29,13 @@ def check_screen(manifest: Manifest, screen: ScreenSpec) -> None:
             f"the bundle {manifest.name}: {problem}: use a bundle with longer windows (--bundle), or switch the gate "
             "off (screen.gate = false)"
         )
+
+
+def check_fits_live(manifest: Manifest, screen: ScreenSpec) -> None:
+    """`BundleError` for a model that was not trained on what sensors send, gravity and all, or cannot be screened."""
+    if manifest.gravity != "included":
+        raise BundleError(
+            f"the bundle {manifest.name} was trained on signals with gravity {manifest.gravity}; sensors send it "
+            "included: use another bundle (--bundle), and this one with `frailedge replay`"
+        )
+    check_screen(manifest, screen)

@@ -12,9 +12,9 @@ from edge.ble.selection import known_kinds
 from edge.bus import Publisher, Subscriber
 from edge.cli import options as opt
 from edge.config import Config
-from edge.errors import BundleError, ConfigError
+from edge.errors import ConfigError
 from edge.manifest import Manifest
-from edge.opening import check_screen, open_model
+from edge.opening import check_fits_live, open_model
 from edge.recording.status import recorded_words, recording_words
 from edge.run_settings import RunSensor
 from edge.sources.virtual import virtual_foot
@@ -138,8 +138,7 @@ def command(
     if virtual:
         virtual_foot(in_force.virtual)
     manifest = open_model(in_force.model)[0].manifest
-    check_fits_live(manifest)
-    check_screen(manifest, in_force.screen.spec_for(manifest))
+    check_fits_live(manifest, in_force.screen.spec_for(manifest))
     Publisher(in_force.publish.endpoint).close()
     if virtual:
         sensors: tuple[RunSensor, ...] = (RunSensor(stream_id=0, name=in_force.virtual.sensor),)
@@ -206,15 +205,6 @@ def _run(
     only_died = n_restarts > 0 and not tally.has_windows
     if only_died or (not tally.has_health and took_s > _STARTED_AFTER_S):
         raise typer.Exit(1)
-
-
-def check_fits_live(manifest: Manifest) -> None:
-    """`BundleError` for a model that was not trained on what sensors send: gravity and all, in the foot's frame."""
-    if manifest.gravity != "included":
-        raise BundleError(
-            f"the bundle {manifest.name} was trained on signals with gravity {manifest.gravity}; sensors send it "
-            "included: use another bundle (--bundle), and this one with `frailedge replay`"
-        )
 
 
 def _kind_line(kind: DeviceKind) -> str:

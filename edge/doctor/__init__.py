@@ -33,7 +33,7 @@ def examine(config_path: Path | None, *, root: Path = Path("/")) -> list[Finding
         findings.append(check_configuration(config, config_path))
     findings += _radio(config, root)
     findings += [
-        check_model(config.model),
+        check_model(config),
         check_clock(root),
         check_disk(config),
         check_ports(config.publish.endpoint),

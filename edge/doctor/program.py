@@ -11,10 +11,10 @@ import numpy as np
 
 from edge.ble.selection import find_kind
 from edge.bus import Publisher, Subscriber
-from edge.config import Config, ModelConfig, SensorConfig
+from edge.config import Config, SensorConfig
 from edge.doctor.finding import Finding, Level
 from edge.errors import BundleError, ConfigError, PublishError, RecordingError
-from edge.opening import open_model
+from edge.opening import check_fits_live, open_model
 from edge.sources.conventions import parse_axes
 from firmware_bridge.channels import N_CHANNELS
 
@@ -32,10 +32,11 @@ def check_configuration(config: Config, path: Path | None) -> Finding:
     return Finding("configuration", Level.OK, f"{where}; sensors: {names or 'none named, the only one near is taken'}")
 
 
-def check_model(config: ModelConfig) -> Finding:
-    """Whether the bundle is whole and its model runs here."""
+def check_model(config: Config) -> Finding:
+    """Whether the bundle is whole, its model runs here, and `live` would take it."""
     try:
-        bundle, classifier = open_model(config)
+        bundle, classifier = open_model(config.model)
+        check_fits_live(bundle.manifest, config.screen.spec_for(bundle.manifest))
         classifier.predict(np.zeros((bundle.manifest.wavelet.n_coefficients, N_CHANNELS), np.float32))
     except (BundleError, ConfigError) as error:
         return Finding("model", Level.FAILURE, str(error))

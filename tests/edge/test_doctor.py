@@ -24,6 +24,7 @@ from edge.messages import Signal
 from tests.ble.bus import ADDRESS_VARIABLE, NEEDS_DBUS, PrivateBus
 from tests.ble.fake_bluez import FakeBluez
 from tests.edge.cli.run import free_endpoint
+from tests.tiny_bundle import write_tiny_bundle
 
 NO_ANSWER = RadioError("bluetoothd is not running: sudo systemctl start bluetooth")
 ONE_ADAPTER = BluezState((Adapter("hci0", is_powered=True, is_le=True),), (5, 66))
@@ -333,10 +334,13 @@ def test_a_disk_without_room_for_the_ring_or_a_place_of_its_own_fails(
 
 
 def test_a_model_that_does_not_open_fails_with_the_reason(tmp_path: Path) -> None:
-    assert check_model(ModelConfig()).level is Level.OK
-    missing = check_model(ModelConfig(bundle=str(tmp_path / "none")))
+    assert check_model(Config()).level is Level.OK
+    missing = check_model(Config(model=ModelConfig(bundle=str(tmp_path / "none"))))
     assert (missing.level, "no such folder" in missing.words) == (Level.FAILURE, True)
-    assert check_model(ModelConfig(runtime="abacus")).level is Level.FAILURE
+    assert check_model(Config(model=ModelConfig(runtime="abacus"))).level is Level.FAILURE
+    write_tiny_bundle(tmp_path / "removed", gravity="removed")
+    removed = check_model(Config(model=ModelConfig(bundle=str(tmp_path / "removed"))))
+    assert (removed.level, "gravity removed" in removed.words) == (Level.FAILURE, True)
 
 
 def test_an_address_is_free_or_held_by_somebody_or_would_leave_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
