@@ -1,7 +1,9 @@
 """The one way to read a TOML file: into a typed struct, with one clear line for whatever is wrong with it."""
 
 import difflib
+import re
 import tomllib
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -26,7 +28,30 @@ def read_toml(path: Path, kind: type[Struct]) -> Struct:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}{_choices(str(error), kind)}") from error
+
+
+def _choices(said: str, kind: type[msgspec.Struct]) -> str:
+    """What may stand where msgspec found none of it; empty where it is not about a choice."""
+    place = re.search(r"^Invalid enum value .* - at `\$\.([^`]+)`$", said)
+    if place is None:
+        return ""
+    annotation: Any = kind
+    for name in re.sub(r"\[[^]]*\]", "", place[1]).split("."):
+        section = _struct_in(annotation)
+        fields = () if section is None else msgspec.structs.fields(section)
+        annotation = next((field.type for field in fields if field.name == name), None)
+    words = _texts_of(annotation)
+    return f": choose {', '.join(words)}" if words else ""
+
+
+def _texts_of(annotation: Any) -> list[str]:
+    """The texts that a `Literal` or an enumeration knows, also within a tuple of them."""
+    if isinstance(annotation, str):
+        return [annotation]
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return [str(member.value) for member in annotation]
+    return [text for part in get_args(annotation) for text in _texts_of(part)]
 
 
 def _refuse_unknown(given: dict[str, Any], kind: type[msgspec.Struct], where: str, prefix: str) -> None:
