@@ -119,6 +119,7 @@ def test_without_a_powered_adapter_links_end_and_nothing_is_found_until_it_is_ba
         else:
             bluez.remove_adapter()
         await lost.wait()
+        await caught_up()  # links end before their adapter is said to be gone
         await client.disconnect()
         message = "No powered" if fault == "power" else "No Bluetooth adapters"
         with pytest.raises(BleakBluetoothNotAvailableError, match=message):
