@@ -93,6 +93,10 @@ class _Run:
         self._first_rate = float(network.optimizer.learning_rate.numpy())
         self._one_hot = np.eye(network.output_shape[-1], dtype=np.float32)
         network.optimizer.build(network.trainable_variables)
+        # The first loss and metrics make variables: made here, or each graph would be traced again without them.
+        answer = tf.constant(self._one_hot[:1])
+        network.compute_loss(y=answer, y_pred=answer)
+        network.compute_metrics(None, answer, answer, None)
         # Not `network.fit`: it would start a pipeline of its own in each epoch, and hide where randomness comes from.
         # Batches of any size in one graph: Keras takes seconds to trace an LSTM.
         shapes = [(None, *network.input_shape[1:]), (None, network.output_shape[-1]), (None,)]
