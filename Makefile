@@ -26,9 +26,9 @@ demo: $(EDGE)/$(STAMP)
 
 # Three at a time, for two processors: a third of the tests wait, for a radio or a clock. A file stays together, its
 # fixtures are made once. In the order of the folders: files of few tests hold the longest ones, which at the end would
-# keep one process busy alone.
+# keep one process busy alone. Bytecode is kept: hundreds of tests start a process, and would compile all modules anew.
 test: $(DEV)/$(STAMP)
-	$(DEV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(DEV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(DEV)/$(STAMP)
 	$(DEV)/bin/python -m tests.benchmarks

@@ -100,7 +100,8 @@ class ObjectServer:
     def send(self, message: Message) -> None:
         """Also a late reply; nobody hears it while the service is off the bus."""
         if self._bus is not None and self._bus.connected:
-            self._bus.send(message)
+            with contextlib.suppress(OSError):  # a killed daemon's socket is closed before `_watch_bus` hears of it
+                self._bus.send(message)
 
     def _emit(self, path: str, interface: str, member: str, signature: str, body: list[Any]) -> None:
         self.send(Message.new_signal(path, interface, member, signature, body))

@@ -134,5 +134,6 @@ def test_twenty_walkers_over_the_register_s_range_are_found_and_measured_within_
     assert_measured_right([drawn_gait(vigour, rng) for vigour in np.linspace(0, 1, 20)])
 
 
-def test_twenty_people_of_the_real_register_are_found_and_measured_within_5_percent() -> None:
-    assert_measured_right(registered_gaits(20))
+@pytest.mark.parametrize("n_people", [8, pytest.param(20, marks=pytest.mark.soak)])
+def test_people_of_the_real_register_are_found_and_measured_within_5_percent(n_people: int) -> None:
+    assert_measured_right(registered_gaits(n_people))
