@@ -21,7 +21,7 @@ baselines = ["majority", "hand-features"]
 [network]
 filters = [4]
 lstm_units = [12]
-learning_rate = 0.01
+learning_rate = 0.02
 regularisation = 0.0001
 input_noise = 0.2
 haar_blocks = true
@@ -82,22 +82,22 @@ def people_that_differ(n_people: int) -> list[Person]:
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty twins with a register of their own."""
+    """Thirty-six twins with a register of their own."""
     folder = tmp_path_factory.mktemp("twins")
-    people = people_that_differ(60)
+    people = people_that_differ(36)
     from trainer.register_file import write_register
 
     register = folder / "Database_register.csv"
     write_register(register, people)
     made = frailedge("twins", folder / "twins", "--register", register, "--minutes", "1", "--seed", "3")
     assert made.returncode == 0, made.stderr
-    assert "60 synthetic people" in made.stderr
+    assert "36 synthetic people" in made.stderr
     return folder / "twins"
 
 
-def written(config: Path, *, protocols: tuple[str, ...] = ("person",), n_epochs: int = 4) -> Path:
+def written(config: Path, *, protocols: tuple[str, ...] = ("person",), n_epochs: int = 5) -> Path:
     """The configuration file, with what differs between tests."""
-    text = CONFIG.format(protocols=json.dumps(protocols), test_share=0.4, n_epochs=n_epochs)
+    text = CONFIG.format(protocols=json.dumps(protocols), test_share=0.6, n_epochs=n_epochs)
     config.write_text(text, encoding="utf-8")
     return config
 
@@ -119,7 +119,7 @@ def test_from_a_register_to_twins_to_figures_and_a_bundle_that_runs(twins: Path,
         assert words in said
     rows = list(csv.DictReader((out / "by_person.csv").read_text(encoding="utf-8").splitlines()))
     by_person = [row for row in rows if row["protocol"] == "person" and row["method"] == "network"]
-    assert sorted(row["person"] for row in by_person) == [f"V{number:03d}" for number in range(1, 61)]
+    assert sorted(row["person"] for row in by_person) == [f"V{number:03d}" for number in range(1, 37)]
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "synthetic" in report
     for name in ("figures.json", "config.toml", "by_row.csv", "run.json"):
@@ -141,7 +141,7 @@ def test_from_a_register_to_twins_to_figures_and_a_bundle_that_runs(twins: Path,
     again = frailedge("train", twins, "--config", config, "--out", out, timeout_s=100)
     assert again.returncode == 0, again.stderr
     assert "6 of 6 trials were done before" in again.stderr
-    other = written(tmp_path / "other.toml", n_epochs=5)
+    other = written(tmp_path / "other.toml", n_epochs=6)
     assert_refused(frailedge("train", twins, "--config", other, "--out", out), "another run", "--out")
 
 
@@ -153,7 +153,7 @@ def test_baselines_alone_are_judged_by_all_three_protocols(twins: Path, tmp_path
     judged = frailedge("baselines", twins, "--config", config, "--out", out)
     assert judged.returncode == 0, judged.stderr
     for words in (
-        "window-s1: in-sample by person: 60 of 60 test people",
+        "window-s1: in-sample by person: 36 of 36 test people",
         "  window (in-sample by person): baseline:majority: ",
         "  person: baseline:hand-features: ",
         "  transfer (trained on Gaitup, tested on CSIC): baseline:majority: ",
@@ -162,7 +162,7 @@ def test_baselines_alone_are_judged_by_all_three_protocols(twins: Path, tmp_path
     rows = list(csv.DictReader((out / "by_person.csv").read_text(encoding="utf-8").splitlines()))
     assert {row["method"] for row in rows} == {"baseline:majority", "baseline:hand-features"}
     by_person = [row for row in rows if row["protocol"] == "person" and row["method"] == "baseline:majority"]
-    assert sorted(row["person"] for row in by_person) == [f"V{number:03d}" for number in range(1, 61)]
+    assert sorted(row["person"] for row in by_person) == [f"V{number:03d}" for number in range(1, 37)]
     assert not (out / "bundle").exists()
 
 
