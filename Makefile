@@ -24,11 +24,11 @@ $(DEV)/$(STAMP): pyproject.toml
 demo: $(EDGE)/$(STAMP)
 	$(EDGE)/bin/frailedge live --virtual --walker robust --then frail --then-after-s 40 --duration-s 80
 
-# Three at a time, for two processors: a third of the tests wait, for a radio or a clock. A file stays together, its
+# Four at a time, for two processors: a third of the tests wait, for a radio or a clock. A file stays together, its
 # fixtures are made once. In the order of the folders: files of few tests hold the longest ones, which at the end would
 # keep one process busy alone. Bytecode is kept: hundreds of tests start a process, and would compile all modules anew.
 test: $(DEV)/$(STAMP)
-	env -u PYTHONDONTWRITEBYTECODE $(DEV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(DEV)/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(DEV)/$(STAMP)
 	$(DEV)/bin/python -m tests.benchmarks
