@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from edge.ble.identity import sensor_id
 from edge.ble.radio import Radio, Seen
 from edge.config import MAX_SENSORS, BleConfig, SensorConfig
@@ -81,7 +83,7 @@ async def find_sensors(
     on_air = dict(seen)
     if not wanted:
         return (_only_known(on_air, salt, kinds),)
-    chosen = tuple(_chosen(index, sensor, on_air, salt, kinds, config.search_s) for index, sensor in enumerate(wanted))
+    chosen = tuple(_chosen(index, sensor, on_air, salt, kinds, config) for index, sensor in enumerate(wanted))
     if len({sensor.address for sensor in chosen}) != len(chosen):
         raise SensorError(
             f"the sensors asked for are one and the same: {_listed(on_air, salt, kinds)}; name different ones"
@@ -105,19 +107,21 @@ def _is_by_id(sensor: SensorConfig, one: Seen, salt: bytes) -> bool:
 
 
 def _chosen(
-    index: int, sensor: SensorConfig, on_air: Mapping[str, Seen], salt: bytes, kinds: Kinds, search_s: float
+    index: int, sensor: SensorConfig, on_air: Mapping[str, Seen], salt: bytes, kinds: Kinds, config: BleConfig
 ) -> RunSensor:
     found = _matches(sensor, on_air.values(), salt, kinds)
     called = sensor.match or sensor.name
     if not found:
         raise SensorError(
-            f"sensor {called!r} was not found within {search_s:g} s; seen: {_listed(on_air, salt, kinds)}; "
+            f"sensor {called!r} was not found within {config.search_s:g} s; seen: {_listed(on_air, salt, kinds)}; "
             "switch it on, bring it near, or name one that is there"
         )
     if len(found) > 1:
         ids = ", ".join(sensor_id(one.address, salt) for one in found)
         raise SensorError(f"sensor {called!r} is not one but {len(found)} ({ids}): name one by its id")
     (one,) = found
+    if not sensor.name:
+        sensor = _as_configured(sensor, one, config.sensors, salt, kinds)
     kind = sensor.kind or kind_of(one.advert, kinds)
     if kind is None:
         raise SensorError(
@@ -125,6 +129,14 @@ def _chosen(
             "`frailedge live --list-sensors`), or describe it in a TOML file"
         )
     return _run_sensor(index, one, sensor, kind, on_air, salt)
+
+
+def _as_configured(
+    asked: SensorConfig, one: Seen, configured: Iterable[SensorConfig], salt: bytes, kinds: Kinds
+) -> SensorConfig:
+    """With the name, kind and axes of the sensor in the configuration that this is, whatever it was asked for by."""
+    known = [sensor for sensor in configured if sensor.match and _matches(sensor, [one], salt, kinds)]
+    return msgspec.structs.replace(known[0], match=asked.match) if len(known) == 1 else asked
 
 
 def _only_known(on_air: Mapping[str, Seen], salt: bytes, kinds: Kinds) -> RunSensor:

@@ -131,7 +131,9 @@ def _of_radio(config: Config, asked: list[str], within_s: float | None) -> list[
     from edge.ble.selection import wanted_sensors  # noqa: PLC0415
 
     sensors = look_for_sensors(config.ble, asked)
-    wanted = wanted_sensors(config.ble, asked) or (SensorConfig(name=""),)
+    configured = {sensor.name: sensor for sensor in config.ble.sensors}
+    asked_for = wanted_sensors(config.ble, asked) or (SensorConfig(name=""),)
+    wanted = [configured.get(sensor.name, bare) for sensor, bare in zip(sensors, asked_for, strict=True)]
     runs = _live(config, sensors, within_s, is_virtual=False)
     names = _names([run.result for run in runs], wanted, sensors)
     for run, known, sensor, name in zip(runs, wanted, sensors, names, strict=True):

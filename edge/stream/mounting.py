@@ -114,7 +114,6 @@ class MountingWatch:
         self._strides: deque[_Stride] = deque(maxlen=_HELD_STRIDES)
         self._n_unlike = 0
         self._n_unchecked = 0
-        self._moved = False
         self.current = _cannot_tell(TOO_FEW_STRIDES, 0)
         """What holds after the last sample pushed."""
 
@@ -148,7 +147,7 @@ class MountingWatch:
             if self._n_unlike >= _UNLIKE_STRIDES:
                 while len(self._strides) > self._n_unlike:
                     self._strides.popleft()
-                self._n_unlike, self._moved = 0, True
+                self._n_unlike = 0
                 return _cannot_tell(MOVED, len(self._strides))
             self._n_unchecked += 1
             if self._n_unlike or self._n_unchecked < _RECHECK_STRIDES:
@@ -158,11 +157,10 @@ class MountingWatch:
         self._n_unchecked = 0
         found = _solve(list(self._strides))
         if found.state == "cannot tell":
-            # A frame that was found holds until strides contradict it; what was never told is told once.
-            is_news = told.state == "cannot tell" and told.reason != found.reason and not self._moved
+            # A frame that was found holds until strides contradict it; each other reason is told once.
+            is_news = told.state == "cannot tell" and told.reason != found.reason
             return found if is_news else None
         if told.state == "cannot tell" or _angle_deg(found.rotation @ told.rotation.T) > _SLIPPED_DEG:
-            self._moved = False
             return found
         return None
 
@@ -313,7 +311,8 @@ def _main_direction(vectors: Array, scale_rad: float) -> tuple[Array, float]:
 def _is_unlike(stride: _Stride, rotation: Array) -> bool:
     """Whether a stride contradicts a mounting: gravity elsewhere in both stances, or its way aside or back."""
     up = stride.up @ rotation.T
-    leans = np.arccos(np.clip(up[:, 2] / np.linalg.norm(up, axis=1), -1.0, 1.0))
+    # No force at all, as of an accelerometer that died, is up in no frame.
+    leans = np.arccos(np.clip(up[:, 2] / np.maximum(np.linalg.norm(up, axis=1), 1e-12), -1.0, 1.0))
     way = rotation @ stride.way.mean(axis=0)
     return bool(leans.min() > _UNLIKE_UP_RAD or abs(np.arctan2(way[1], way[0])) > _UNLIKE_WAY_RAD)
 

@@ -34,7 +34,7 @@ def test_two_sensors_are_calibrated_each_with_its_own_axes_until_both_are_told(
         bluez.add(one, address=address, speed=SPEED)
     config = tmp_path / "frailedge.toml"
     config.write_text(BACK_TO_FRONT)
-    told = frailedge("calibrate", "--config", config, "--sensor", "left", "--sensor", "FE-right")
+    told = frailedge("calibrate", "--config", config, "--sensor", "FE-left", "--sensor", "FE-right")
     assert told.returncode == 0, told.stderr
     assert "left: The sensor's axes x,y,z point to toe, left and up (10 strides)" in told.stdout
     assert "left: It is worn otherwise than configured (-x,-y,z)" in told.stdout

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.ble.identity import sensor_id
 from edge.ble.nearby import scan
 from edge.ble.radio import Radio
 from edge.ble.selection import find_kind, find_sensors, known_kinds, wanted_sensors
@@ -23,6 +24,7 @@ DESCRIBED = BleConfig(
     search_s=5.0, sensors=(SensorConfig(name="right", match="FE-right"), SensorConfig(name="left", kind=str(EXAMPLE)))
 )
 SALT = bytes(16)
+V1 = "frailedge-v1"
 
 
 def nano() -> DescribedPeripheral:
@@ -61,6 +63,23 @@ def test_a_sensor_of_a_described_kind_is_known_wherever_the_configuration_descri
 
     on_bleak(work)
     assert [(sensor.address, sensor.kind) for sensor in found] == [(LEFT, str(EXAMPLE))]
+
+
+@NEEDS_DBUS
+@pytest.mark.parametrize("asked", ["mine", "FE-foot", "fe-foot", sensor_id(LEFT, SALT)])
+def test_a_configured_sensor_keeps_its_name_and_axes_whatever_it_is_asked_for_by(bluez: FakeBluez, asked: str) -> None:
+    bluez.add(foot(), address=LEFT)
+    bluez.add(foot("FE-right"), address=RIGHT)
+    mine = SensorConfig(name="mine", match="FE-foot", kind=V1, axes="-x,-y,z")
+    config = BleConfig(search_s=5.0, sensors=(mine, SensorConfig(name="any", kind=V1)))
+    found: list[RunSensor] = []
+
+    async def work() -> None:
+        async with Radio(config) as radio:
+            found.extend(await find_sensors(radio, config, wanted_sensors(config, [asked]), SALT))
+
+    on_bleak(work)
+    assert [(one.name, one.kind, one.axes) for one in found] == [("mine", V1, "-x,-y,z")]
 
 
 @NEEDS_DBUS

@@ -25,6 +25,7 @@ from edge.stream.mounting import (
     MOVED,
     NO_GRAVITY,
     TOO_FEW_STRIDES,
+    UNSTEADY_STANCE,
     MountingChange,
     MountingResult,
     MountingWatch,
@@ -318,6 +319,29 @@ def test_a_sensor_that_moves_in_mid_session_is_noticed_within_five_strides_and_f
 
     assert n_strides_until(lost.sample_index) <= 6  # the one under way when it moved counts for neither
     assert n_strides_until(again.sample_index) <= 13
+
+
+def test_a_sensor_that_hangs_loose_after_it_moved_is_called_loose() -> None:
+    samples = virtual_foot(3, 90.0)
+    at, second = len(samples) // 3, int(RATE_HZ)
+    rng = np.random.default_rng(3)
+    for first in range(at, len(samples), second):
+        axis = np.append(rng.normal(size=2), 0.0)
+        swung = about(axis / np.linalg.norm(axis), rng.uniform(0.5, 1.2))
+        samples[first : first + second] = turned(samples[first : first + second], swung)
+    found, moved, *loose = MountingWatch(RATE_HZ).push(samples)
+    assert found.result.state == "as configured"
+    assert moved.result.reason == MOVED
+    assert [change.result.state for change in loose] == ["cannot tell"] * len(loose)
+    assert UNSTEADY_STANCE in [change.result.reason for change in loose]
+    assert MOVED not in [change.result.reason for change in loose]
+
+
+def test_an_accelerometer_that_dies_at_zero_has_moved() -> None:
+    samples = virtual_foot(3, 60.0)
+    samples[len(samples) // 2 :, :3] = 0.0
+    found, moved, *_ = MountingWatch(RATE_HZ).push(samples)
+    assert (found.result.state, moved.result.reason) == ("as configured", MOVED)
 
 
 def test_a_walk_that_goes_on_and_on_is_told_once() -> None:
