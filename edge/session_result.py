@@ -1,8 +1,8 @@
 """What a whole recorded session says: a class, how sure it is, and what it rests on.
 
 What live published enters (`edge.sources.session_reader.Published`), one `SessionResult` leaves. The class is that of
-the mean log-probability over all used windows, floored as in `edge.stream.decision` but without its forgetting: at the
-end, the first minute counts as much as the last. Nothing is read or drawn here, and no class ever follows from a
+the mean log-probability over the used windows of all walking bouts, floored as in `edge.stream.decision` but without
+its forgetting: at the end, the first minute counts as much as the last. Nothing is read or drawn here, and no class ever follows from a
 single window.
 
 The interval is a block bootstrap. Windows overlap and neighbouring strides resemble each other, so not windows are
@@ -12,6 +12,7 @@ It says how far another walk like this one would move the figure, and nothing of
 """
 
 import math
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -71,7 +72,8 @@ class SensorResult:
     """One foot. ``windows`` lie in the session's time, which begins with the first of all sensors.
 
     ``n_refused`` and ``n_flags`` count windows by reason and by what is wrong with the signal; ``n_lost`` were used and
-    their prediction is lost. ``walked_s`` is the time in ``bouts`` without their breaks. ``figures`` are over all
+    their prediction is lost; ``n_outside_bouts`` were used at the time and belong to no bout, so not to the result.
+    ``walked_s`` is the time in ``bouts`` without their breaks. ``figures`` are over all
     strides, beside which ``n_implausible`` were left out. ``gait`` is the last message that knows how the sensor sits,
     ``health`` the last one with the counts of the whole session; None where none was recorded.
     """
@@ -82,6 +84,7 @@ class SensorResult:
     n_refused: Mapping[str, int]
     n_flags: Mapping[str, int]
     n_lost: int
+    n_outside_bouts: int
     bouts: tuple[Bout, ...]
     walked_s: float
     figures: FigureSet
@@ -140,20 +143,24 @@ def session_result(
         (sensor.time.windows[0].start_s for sensor in by_sensor.values() if sensor.time.windows), default=0.0
     )
     found = []
+    walked: list[TimedWindow] = []
     for name, sensor in by_sensor.items():
         windows = tuple(
             replace(one, start_s=one.start_s - origin_s, stop_s=one.stop_s - origin_s) for one in sensor.time.windows
         )
         strides = sensor.time.strides
         bouts = tuple(find_bouts(_walking_ns(windows), [round((one.start_s - origin_s) * 1e9) for one in strides]))
+        in_bouts = _within(windows, bouts)
+        walked += in_bouts
         found.append(
             SensorResult(
                 sensor=name,
-                result=classify(windows, min_windows=min_windows, least_confidence=least_confidence),
+                result=classify(in_bouts, min_windows=min_windows, least_confidence=least_confidence),
                 windows=windows,
                 n_refused=Counter(window.refusal for window in windows if window.refusal),
                 n_flags=Counter(flag for window in windows for flag in window.flags),
                 n_lost=sum(window.is_lost for window in windows),
+                n_outside_bouts=_n_known(windows) - _n_known(in_bouts),
                 bouts=bouts,
                 walked_s=sum(bout.stop_ns - bout.start_ns - bout.break_ns for bout in bouts) / 1e9,
                 figures=figures_of(map(_values, strides)),
@@ -164,8 +171,7 @@ def session_result(
         )
     if len(found) == 1:
         return SessionResult(found[0].result, tuple(found))
-    every = [window for one in found for window in one.windows]
-    return SessionResult(classify(every, min_windows=min_windows, least_confidence=least_confidence), tuple(found))
+    return SessionResult(classify(walked, min_windows=min_windows, least_confidence=least_confidence), tuple(found))
 
 
 def _values(stride: StrideFigures) -> tuple[float | None, ...]:
@@ -181,7 +187,7 @@ def _values(stride: StrideFigures) -> tuple[float | None, ...]:
 
 
 def classify(windows: Iterable[TimedWindow], *, min_windows: int, least_confidence: float = 0.0) -> ClassResult:
-    """The class of all used windows together, in any order; of several sensors where they share the session's time."""
+    """The class of all of these windows that were used, in any order; of several sensors where they share the session's time."""
     used = [window for window in windows if window.probabilities is not None]
     n_needed = max(min_windows, _FEWEST_WINDOWS)
     labels = tuple(used[0].probabilities or ()) if used else ()
@@ -192,7 +198,7 @@ def classify(windows: Iterable[TimedWindow], *, min_windows: int, least_confiden
     block = np.array([math.floor(window.start_s / BLOCK_S) for window in used], dtype=np.int64)
     n_blocks = len(np.unique(block))
     if len(used) < n_needed:
-        reason = f"too few windows: {len(used)} of at least {n_needed}"
+        reason = f"too few windows in walking bouts: {len(used)} of at least {n_needed}"
         return ClassResult(None, reason, {}, None, reason, None, len(used), n_blocks)
     mean = _probabilities(log_p.mean(axis=0))
     leader = int(mean.argmax())
@@ -251,3 +257,18 @@ def _walking_ns(windows: Iterable[TimedWindow]) -> list[tuple[int, int]]:
         else:
             intervals.append((start_ns, stop_ns))
     return intervals
+
+
+def _within(windows: Iterable[TimedWindow], bouts: Sequence[Bout]) -> list[TimedWindow]:
+    """Those that lie in a bout with all of their samples."""
+    starts_ns = [bout.start_ns for bout in bouts]
+
+    def is_within(window: TimedWindow) -> bool:
+        at = bisect_right(starts_ns, round(window.start_s * 1e9)) - 1
+        return at >= 0 and round(window.stop_s * 1e9) <= bouts[at].stop_ns
+
+    return [window for window in windows if is_within(window)]
+
+
+def _n_known(windows: Iterable[TimedWindow]) -> int:
+    return sum(window.probabilities is not None for window in windows)

@@ -130,7 +130,7 @@ def test_a_probability_of_0_is_floored_and_does_not_rule_the_session() -> None:
 def test_too_few_windows_give_no_class_no_probability_and_the_reason(n: int, min_windows: int, needed: int) -> None:
     result = classify(windows_of([ROBUST] * n), min_windows=min_windows)
     assert (result.label, result.leader, result.interval_95, dict(result.probabilities)) == (None, None, None, {})
-    assert result.reason == result.no_interval_because == f"too few windows: {n} of at least {needed}"
+    assert result.reason == result.no_interval_because == f"too few windows in walking bouts: {n} of at least {needed}"
 
 
 def test_below_the_least_confidence_no_class_is_told() -> None:
@@ -195,6 +195,7 @@ def test_the_same_windows_in_any_order_give_the_same_interval_and_more_of_them_a
 def test_refused_windows_are_counted_by_reason_and_take_no_part() -> None:
     messages = [
         *walk(10),
+        strides(*(100.0 + i for i in range(5))),
         *told(10, FRAIL, "standing", motion="standing"),
         *told(11, FRAIL, "poor quality", flags=("clipping", "flat")),
         *told(12, FRAIL, "standing", motion="standing"),
@@ -218,6 +219,19 @@ def test_bouts_come_from_walking_windows_and_strides_lie_where_the_foot_came_dow
     assert (bout.start_ns, bout.n_strides, bout.break_ns) == (0, 9, 0)
     assert left.walked_s == pytest.approx(39 * HOP_S + WINDOW_S)
     assert left.figures.n_strides == 12
+
+
+def test_windows_outside_every_bout_make_no_class() -> None:
+    """A walk of eight strides, and far from it three frail steps: too few for a bout."""
+    still = [message for i in range(20, 40) for message in told(i, reason="standing", motion="standing")]
+    steps = [message for i in range(40, 48) for message in told(i, FRAIL)]
+    eight, three = [100.5 + i for i in range(8)], [100.0 + 40 * HOP_S + i for i in range(3)]
+    left = left_of([*walk(20), *still, *steps, strides(*eight, *three)])
+    assert (left.result.n_windows, left.n_outside_bouts) == (20, 8)
+    assert left.result.probabilities == pytest.approx(dict(zip(LABELS, ROBUST, strict=True)))
+    alone = left_of([*still, *steps, strides(*three)])
+    assert (alone.result.label, alone.result.leader, alone.n_outside_bouts) == (None, None, 8)
+    assert alone.result.reason == "too few windows in walking bouts: 0 of at least 4"
 
 
 def test_gait_figures_are_over_the_strides_of_all_lives() -> None:
@@ -271,7 +285,7 @@ def test_a_window_whose_prediction_is_lost_is_counted_and_one_without_its_decisi
         if not (isinstance(published.message, Prediction) and i in {3, 7})
         and not (isinstance(published.message, Decision) and i in {5, 11})
     ]
-    left = left_of(messages)
+    left = left_of([*messages, strides(*(100.0 + i for i in range(6)))])
     assert (len(left.windows), left.result.n_windows, left.n_lost) == (12, 10, 2)
     assert dict(left.n_refused) == {}
     assert [i for i, window in enumerate(left.windows) if window.is_lost] == [3, 7]
@@ -296,7 +310,7 @@ def boot_again(received_s: float) -> list[Published]:
 def test_a_sensor_that_began_anew_goes_on_in_the_sessions_time() -> None:
     """Its clock starts at 0 again, so its distance to the host's is another; none of its windows is lost."""
     left = left_of([*walk(10), strides(*(100.0 + i for i in range(5))), *boot_again(5130.0), strides(1.0)])
-    assert left.result.n_windows == 20
+    assert (left.result.n_windows, left.n_outside_bouts) == (10, 10)
     assert left.windows[10].start_s == pytest.approx(30.0 - WINDOW_S, abs=1e-6)
     assert all(one.start_s < other.start_s for one, other in zip(left.windows, left.windows[1:], strict=False))
     assert left.figures.n_strides == 6
@@ -373,14 +387,16 @@ def test_windows_and_strides_that_a_publisher_tells_again_after_it_was_killed_co
 
 def test_the_wall_clock_moves_nothing() -> None:
     """It was set by 40 days between two lives of the publisher."""
-    left = left_of([*walk(20, time_s=1e9), *walk(20, 20, boot_id="b", time_s=1e9 + 40 * 86_400)])
+    first, second = strides(*(100.0 + i for i in range(8))), strides(*(110.0 + i for i in range(8)), boot_id="b")
+    left = left_of([*walk(20, time_s=1e9), first, *walk(20, 20, boot_id="b", time_s=1e9 + 40 * 86_400), second])
     assert left.windows[-1].stop_s == pytest.approx(39 * HOP_S + WINDOW_S)
     assert left.result.n_windows == pytest.approx(40, abs=4)
 
 
 def test_both_feet_together_are_the_person_and_stand_beside_each_foot() -> None:
     right = [message for i in range(30) for message in told(i, FRAIL, sensor="right")]
-    result = session_result([*walk(30), *right], min_windows=4, sensors=("left", "right", "third"))
+    steps = [strides(*(100.0 + i for i in range(9)), sensor=sensor) for sensor in ("left", "right")]
+    result = session_result([*walk(30), *right, *steps], min_windows=4, sensors=("left", "right", "third"))
     assert [one.sensor for one in result.sensors] == ["left", "right", "third"]
     assert [one.result.label for one in result.sensors] == ["robust", "frail", None]
     mean = np.sqrt(np.array(ROBUST) * np.array(FRAIL))
