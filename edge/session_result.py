@@ -2,8 +2,8 @@
 
 What live published enters (`edge.sources.session_reader.Published`), one `SessionResult` leaves. The class is that of
 the mean log-probability over the used windows of all walking bouts, floored as in `edge.stream.decision` but without
-its forgetting: at the end, the first minute counts as much as the last. Nothing is read or drawn here, and no class ever follows from a
-single window.
+its forgetting: at the end, the first minute counts as much as the last. Nothing is read or drawn here, and no class
+ever follows from a single window.
 
 The interval is a block bootstrap. Windows overlap and neighbouring strides resemble each other, so not windows are
 drawn with replacement but blocks of `BLOCK_S`, which hold all windows that begin in them. With few blocks its plain
@@ -187,7 +187,7 @@ def _values(stride: StrideFigures) -> tuple[float | None, ...]:
 
 
 def classify(windows: Iterable[TimedWindow], *, min_windows: int, least_confidence: float = 0.0) -> ClassResult:
-    """The class of all of these windows that were used, in any order; of several sensors where they share the session's time."""
+    """The class of the used ones of these windows, in any order; of several sensors in the session's time."""
     used = [window for window in windows if window.probabilities is not None]
     n_needed = max(min_windows, _FEWEST_WINDOWS)
     labels = tuple(used[0].probabilities or ()) if used else ()
