@@ -1,5 +1,6 @@
 """`frailedge recover`: a sound copy of what can be read of a damaged session file."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,4 +17,7 @@ def command(
     ] = None,
 ) -> None:
     """Write a sound copy of all that is whole in a session file, and say what was lost; FILE stays as it is."""
-    print("\n".join(recover(file, out or recovered_path(file)).summary(file)))
+    done = recover(file, out or recovered_path(file))
+    print(done.summary(file))
+    for loss in done.losses:
+        print(f"  lost: {loss}", file=sys.stderr)

@@ -1,9 +1,11 @@
 """`frailedge replay`: recorded files as simulated streams."""
 
+import itertools
 import re
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -90,6 +92,7 @@ def command(
             encoding=in_force.publish.encoding,
             queue_messages=in_force.publish.queue_messages,
         )
+    make_sink = partial(_sink, publisher, json)
     try:
         for path, topic_name in zip(files, names, strict=True):
             if is_session(path):
@@ -103,7 +106,7 @@ def command(
                     log=log,
                     refused={**stray, "--name": name},
                     low_rate=low_rate,
-                    sink=_sink(publisher, json),
+                    make_sink=make_sink,
                     wait=publisher.serve if publisher else time.sleep,
                 )
                 continue
@@ -120,7 +123,7 @@ def command(
                     speed=factor,
                     low_rate=low_rate,
                     screen=in_force.screen.spec_for(checked.manifest),
-                    sink=_sink(publisher, json),
+                    sink=make_sink(len(files) > 1),
                     wait=publisher.serve if publisher else time.sleep,
                     on_progress=on_progress,
                     coefficients=in_force.publish.coefficients,
@@ -143,7 +146,7 @@ def _replay_session(
     log: Console,
     refused: dict[str, object],
     low_rate: bool,
-    sink: Callable[[Message], object],
+    make_sink: Callable[[bool], Callable[[Message], None]],
     wait: Callable[[float], object],
 ) -> None:
     """A session says itself what its sensors are, and is judged as it was live."""
@@ -165,7 +168,7 @@ def _replay_session(
             classifier,
             speed=speed,
             screen=recorded.screen,
-            sink=sink,
+            sink=make_sink(len(session.tracks) > 1),
             wait=wait,
             on_progress=on_progress,
             coefficients=config.publish.coefficients,
@@ -195,13 +198,14 @@ def _topic_names(files: list[Path], side: str | None, name: str | None) -> list[
     for path in files:
         base = name or re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem).lstrip("_.-")[:56] or "recording"
         base = base if side is None or name else f"{base}-{side}"
-        n_before = sum(other == base or other.startswith(f"{base}.") for other in names)
-        names.append(base if not n_before else f"{base}.{n_before + 1}")
+        numbered = (f"{base}.{number}" for number in itertools.count(2))
+        names.append(next(other for other in itertools.chain([base], numbered) if other not in names))
     return names
 
 
-def _sink(publisher: Publisher | None, json: bool) -> Callable[[Message], None]:
-    label: list[str | None] = [None]
+def _sink(publisher: Publisher | None, json: bool, with_names: bool) -> Callable[[Message], None]:
+    """Publishes each message, and prints each decision, or without ``json`` each sensor's where it becomes another."""
+    labels: dict[str, str | None] = {}
 
     def sink(message: Message) -> None:
         if publisher is not None:
@@ -210,11 +214,13 @@ def _sink(publisher: Publisher | None, json: bool) -> Callable[[Message], None]:
             return
         if json:
             sys.stdout.write(decision_line(message) + "\n")
-        elif message.label != label[0]:
-            label[0] = message.label
+        elif message.label != labels.get(message.sensor):
+            labels[message.sensor] = message.label
+            who = f"{message.sensor}  " if with_names else ""
             shares = ", ".join(f"{name} {share:.2f}" for name, share in message.probabilities.items())
             sys.stdout.write(
-                f"{message.window_stop_s:8.1f} s  decision {message.label or f'none ({message.reason})'}  ({shares})\n"
+                f"{message.window_stop_s:8.1f} s  {who}decision {message.label or f'none ({message.reason})'}"
+                f"  ({shares})\n"
             )
 
     return sink

@@ -30,13 +30,12 @@ class Recovered:
     n_samples: dict[str, int]
     losses: tuple[str, ...]
 
-    def summary(self, path: Path) -> list[str]:
-        """Lines for the user."""
+    def summary(self, path: Path) -> str:
+        """A line for the user, without the losses."""
         samples = ", ".join(f"{sensor} {n}" for sensor, n in self.n_samples.items())
         if self.copy is None:
-            return [f"{path}: is whole and finished ({samples} samples): nothing to recover"]
-        lines = [f"{self.copy}: {self.n_messages} messages; samples: {samples}"]
-        return lines + [f"  lost: {loss}" for loss in self.losses]
+            return f"{path}: is whole and finished ({samples} samples): nothing to recover"
+        return f"{self.copy}: {self.n_messages} messages; samples: {samples}"
 
 
 def recovered_path(path: Path) -> Path:

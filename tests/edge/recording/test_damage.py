@@ -188,8 +188,9 @@ def test_recover_writes_a_sound_copy_once_and_says_what_was_lost(whole: Whole, t
     result = frailedge("recover", path)
     assert result.returncode == 0, result.stderr
     copy = tmp_path / NAME.replace(".mcap", "-recovered.mcap")
-    for words in (str(copy), "bytes are damaged", "records are missing"):
-        assert words in result.stdout
+    assert str(copy) in result.stdout
+    for words in ("bytes are damaged", "records are missing"):
+        assert words in result.stderr
     mended = salvage(copy.read_bytes())
     assert mended.is_finished
     assert mended.messages == salvage(path.read_bytes()).messages

@@ -2,7 +2,9 @@
 
 import base64
 import contextlib
+import dataclasses
 import io
+import itertools
 import json
 import os
 import pty
@@ -29,7 +31,7 @@ from edge.opening import open_model
 from edge.recording import entries
 from edge.recording.files import is_session
 from edge.recording.recorder import Recorder
-from edge.recording.settings import session_configuration
+from edge.recording.settings import session_configuration, session_info
 from edge.records import LinkStatus
 from edge.replay_session import begun_anew_s, replay_session
 from edge.sources.session import Session, read_session
@@ -337,3 +339,23 @@ def test_a_session_is_told_from_other_recordings_by_its_path(
         assert is_session(path)
     for path in (folder / "20261122T224416Z", folder / name[:-1], tmp_path / "walk.csv", tmp_path / "no" / "walk.csv"):
         assert not is_session(path)
+
+
+def test_two_feet_replayed_are_told_by_name_each_where_its_own_decision_changes(
+    tmp_path: Path, model: tuple[Bundle, Classifier]
+) -> None:
+    """The same walk on both: the second foot's decisions are told as well."""
+    names = {0: "left", 1: "right"}
+    info = session_info(settings(tmp_path / "rec", *names.values()), model[0], 0)
+    recording = Recorder(tmp_path / "rec", info, names, rotate_s=600.0, say=print)
+    records = sent(tmp_path, 40.0)
+    late = [(at, dataclasses.replace(record, stream_id=1)) for at, record in records]
+    record_all([*records, *((len(records) + at, record) for at, record in late)], recording)
+    told = frailedge("replay", tmp_path / "rec", "--speed", "max", "--variant", "dynamic", "--no-publish")
+    assert told.returncode == 0, told.stderr
+    lines = [line.split() for line in told.stdout.splitlines()]
+    left, right = ([line[:2] + line[3:] for line in lines if line[2] == name] for name in names.values())
+    assert left == right
+    assert len(left) + len(right) == len(lines)
+    assert all(one != other for one, other in itertools.pairwise(line[3] for line in left))
+    assert len(left) > 0
