@@ -5,9 +5,10 @@ one, missing samples are missing rows, and the time column tells. The session is
 time. Nothing is ever overwritten, and an export that fails leaves nothing behind.
 """
 
+import contextlib
 import importlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -61,7 +62,7 @@ def export(path: Path, kind: str, out: Path) -> Exported:
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"--out {out}: is there already; give a folder that is new or empty")
-        with tempfile.TemporaryDirectory(prefix=".export.", dir=_made(out)) as workplace:
+        with _in_place(out), tempfile.TemporaryDirectory(prefix=".export.", dir=out) as workplace:
             writer: Writer | None = None
             for piece in read_pieces(reader):
                 writer = writer or FORMATS[kind](Path(workplace), reader.info)
@@ -74,9 +75,27 @@ def export(path: Path, kind: str, out: Path) -> Exported:
         raise RecordingError(f"{out}: the export cannot be written: {error.strerror}") from error
 
 
-def _made(out: Path) -> Path:
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return out
+@contextlib.contextmanager
+def _in_place(out: Path) -> Iterator[None]:
+    """``out`` and the folders above it are there; where the work fails, those that were made for it go again."""
+    made: list[Path] = []
+    try:
+        for folder in reversed((out, *out.parents)):
+            if folder.exists():
+                continue
+            try:
+                folder.mkdir(mode=0o700 if folder == out else 0o777)
+            except FileExistsError:  # somebody else made it meanwhile
+                if not folder.is_dir():
+                    raise
+            else:
+                made.append(folder)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # somebody else put something in
+            for folder in reversed(made):
+                folder.rmdir()
+        raise
 
 
 def _moved(workplace: Path, out: Path) -> tuple[Path, ...]:
