@@ -58,6 +58,7 @@ class Inference:
         self._pipeline: Pipeline | None = None
         self._status: LinkStatus | None = None
         self._published_state: LinkState | None = None
+        self._published_restarts: int | None = None
         self._earlier = EarlierLives()
         self._handover = Handover()
         # What a status, which comes every second, does not tell of yet: a life that ends now never will.
@@ -76,20 +77,24 @@ class Inference:
 
     @property
     def has_news(self) -> bool:
-        """Whether the link stands otherwise than was published: a short outage must not fall between two healths."""
-        return self._status is not None and self._status.state is not self._published_state
+        """Whether the link stands otherwise than was published: a short outage must not fall between two healths.
+
+        Nor may a restart, which nobody counts again if this process dies before the next one.
+        """
+        is_otherwise = self._published_restarts != self._n_restarts
+        return self._status is not None and (is_otherwise or self._status.state is not self._published_state)
 
     def take(self, record: Record) -> None:
         """One record of this sensor."""
         self._heard_s = time.monotonic()
-        self._note(record.item)
+        if not isinstance(record.item, LinkStatus):
+            self._since_status.append(record.item)
         match record.item:
             case LinkStatus() as status:
                 if has_begun_anew(status, self._status, self._since_status):
                     if self._status is not None:
                         self._earlier.add(self._status)
-                    for event in self._since_status:
-                        self._earlier.add_event(event)
+                    self._earlier.add_events(self._since_status)
                     self._handover.new_life()
                 self._status = status
                 self._since_status.clear()
@@ -111,14 +116,6 @@ class Inference:
                     self._n_forgotten += 1
             case Gap() as gap:
                 self._tell_gap(gap)
-
-    def _note(self, item: Event | LinkStatus) -> None:
-        if isinstance(item, LinkStatus):
-            return
-        before = self._since_status[-1] if self._since_status else None
-        is_rest = isinstance(item, Block) and isinstance(before, Block) and item.received_ns == before.received_ns
-        if not is_rest:  # a long notification is cut into several blocks
-            self._since_status.append(item)
 
     def _tell_gap(self, gap: Gap) -> None:
         self._sink(
@@ -172,7 +169,7 @@ class Inference:
         status = self._status
         if status is None:
             return
-        self._published_state = status.state
+        self._published_state, self._published_restarts = status.state, self._n_restarts
         is_silent = not self.has_ended and time.monotonic() - self._heard_s > _INGEST_SILENT_S
         earlier = self._earlier
         link = LinkCounts(
@@ -193,10 +190,18 @@ class Inference:
             earlier=earlier.told,
         )
         if self._pipeline is not None:
-            self._sink(self._pipeline.health(link))
+            health = self._pipeline.health(link)
         else:  # still looking for the sensor: nothing is known of its rate, and all counts are 0
             idle = self._make_pipeline(self._bundle.manifest.sample_rate_hz).health(link)
-            self._sink(msgspec.structs.replace(idle, rate_hz=0.0))
+            health = msgspec.structs.replace(idle, rate_hz=0.0)
+        self._sink(
+            msgspec.structs.replace(
+                health,
+                n_samples_received=earlier.n_samples_received + status.samples_received,
+                n_restarts_before=self._settings.n_restarts,
+                n_forgotten=self._n_forgotten,
+            )
+        )
 
     def finish(self) -> None:
         """Give the windows that the last samples complete."""

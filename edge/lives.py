@@ -23,6 +23,7 @@ class EarlierLives:
     n_lost_estimated: int = 0
     n_gaps: int = 0
     n_reconnects: int = 0
+    n_samples_received: int = 0
 
     @property
     def told(self) -> EarlierCounts:
@@ -38,12 +39,23 @@ class EarlierLives:
         self.n_lost_estimated += status.samples_lost_estimated
         self.n_gaps += status.gaps
         self.n_reconnects += status.reconnects
+        self.n_samples_received += status.samples_received
+
+    def add_events(self, events: Iterable[Event]) -> None:
+        """What came after that status."""
+        before: Event | None = None
+        for event in events:
+            self.add_event(event)
+            if isinstance(event, Block) and isinstance(before, Block) and event.received_ns == before.received_ns:
+                self.n_packets -= 1  # a long notification is cut into several blocks
+            before = event
 
     def add_event(self, event: Event) -> None:
-        """What came after that status, or was lost between two lives."""
+        """One of them, or what was lost between two lives."""
         match event:
             case Block():
                 self.n_packets += 1
+                self.n_samples_received += len(event.samples)
             case Gap():
                 self.n_lost_samples += event.n_samples
                 self.n_lost_estimated += event.n_samples if event.is_estimated else 0

@@ -190,17 +190,22 @@ class EarlierCounts(msgspec.Struct, frozen=True, kw_only=True):
     n_lost_estimated: int = 0
     n_gaps: int = 0
     n_reconnects: int = 0
+    n_samples_received: int = 0
 
 
 class Health(Message, frozen=True, kw_only=True):
     """How the stream is doing.
 
-    Counts of packets, lost samples, gaps and reconnects are those of the running ingestion and of the ``earlier`` ones
-    that this publisher (``boot_id``) saw end; those of samples, windows and decisions run since it began. ``link`` is
+    Counts of packets, samples received and lost, gaps and reconnects are those of the running ingestion and of the
+    ``earlier`` ones that this publisher (``boot_id``) saw end; those of samples, windows and decisions run since it
+    began. ``n_samples_received`` is 0 in a replay and in recordings from before it was told. ``link`` is
     the state of the connection to the sensor. ``packet_rate_hz`` came in the last second, ``packet_rate_expected_hz``
     would have without a loss. Of ``n_lost_samples`` in ``n_gaps`` gaps ``n_lost_estimated`` are no exact count.
     ``battery_percent`` and ``rssi_dbm`` are null where nobody knows them. ``ring_lost`` counts records overwritten
-    before they were read. ``latency_median_ms`` and ``latency_p99_ms`` cover the last predictions, by stage.
+    before they were read, in the whole run, and the ``n_forgotten`` that this publisher read and could not use, because
+    the sensor's rate stayed unknown for too long. ``n_restarts`` are those of processes before this publisher began,
+    which is ``n_restarts_before`` (None in recordings from before it was told), and what it saw begin anew: sensor or
+    ingestion. ``latency_median_ms`` and ``latency_p99_ms`` cover the last predictions, by stage.
     """
 
     link: str
@@ -233,6 +238,9 @@ class Health(Message, frozen=True, kw_only=True):
     latency_median_ms: dict[str, float]
     latency_p99_ms: dict[str, float]
     earlier: EarlierCounts = EarlierCounts()
+    n_samples_received: int = 0
+    n_restarts_before: int | None = None
+    n_forgotten: int = 0
 
 
 TOPICS: Final[dict[type[Message], str]] = {

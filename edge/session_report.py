@@ -13,13 +13,13 @@ from edge import page, reference
 from edge.card_page import card_html
 from edge.errors import RecordingError
 from edge.manifest import Manifest
-from edge.messages import Health
 from edge.recording.entries import SessionInfo
 from edge.recording.settings import session_configuration
 from edge.session_result import BLOCK_S, ClassResult, SensorResult, SessionResult
 from edge.stream.bouts import MAX_BREAK_NS, MIN_STRIDES
 from edge.stream.gait_figures import RunningFigure
 from edge.timeline import timeline
+from edge.totals import count_words
 
 DISCLAIMER: Final = "Research use only. No medical device: not for diagnosis."
 
@@ -37,6 +37,16 @@ _FIGURES: Final = (
     ("stride_length_m", "stride length, m", 2),
     ("gait_speed_m_s", "gait speed, m/s", 2),
 )
+_LINK: Final = {
+    "samples": "n_samples",
+    "lost samples": "n_lost_samples",
+    "gaps": "n_gaps",
+    "bad packets": "n_corrupt",
+    "reconnects": "n_reconnects",
+    "restarts": "n_restarts",
+    "lost in the ring": "ring_lost",
+}
+"""Columns, and the counts of `Health` in them."""
 _HOW: Final = (
     "The class is that of the mean log-probability over all used windows; every window counts alike.",
     f"The 95 % interval comes from drawing stretches of {BLOCK_S:g} s with replacement, because windows overlap and "
@@ -242,20 +252,11 @@ def _share(n: int, n_all: int) -> str:
 
 
 def _table_of_links(sensors: Sequence[SensorResult]) -> str:
-    def row(sensor: str, health: Health) -> tuple[str, ...]:
-        counts = (
-            health.n_samples,
-            health.n_lost_samples,
-            health.n_gaps,
-            health.n_corrupt,
-            health.n_reconnects,
-            health.n_restarts,
-            health.ring_lost,
-        )
-        return sensor, *map(str, counts)
-
-    rows = [row(one.sensor, one.health) for one in sensors if one.health is not None]
+    rows = [
+        (one.sensor, *(count_words(one.health, name, one.at_least) for name in _LINK.values()))
+        for one in sensors
+        if one.health is not None
+    ]
     if not rows:
         return page.paragraph("Nothing about the link was recorded.")
-    header = ("sensor", "samples", "lost samples", "gaps", "bad packets", "reconnects", "restarts", "lost in the ring")
-    return page.table("The link, over the whole session", header, rows)
+    return page.table("The link, over the whole session", ("sensor", *_LINK), rows)

@@ -75,7 +75,8 @@ class SensorResult:
     their prediction is lost; ``n_outside_bouts`` were used at the time and belong to no bout, so not to the result.
     ``walked_s`` is the time in ``bouts`` without their breaks. ``figures`` are over all
     strides, beside which ``n_implausible`` were left out. ``gait`` is the last message that knows how the sensor sits,
-    ``health`` the last one with the counts of the whole session; None where none was recorded.
+    ``health`` the last one with the counts of the whole session, of which those ``at_least`` may be too low; None where
+    none was recorded.
     """
 
     sensor: str
@@ -91,6 +92,7 @@ class SensorResult:
     n_implausible: int
     gait: Gait | None
     health: Health | None
+    at_least: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ def session_result(
                 n_implausible=sensor.n_implausible,
                 gait=sensor.gait,
                 health=sensor.totals.health,
+                at_least=sensor.totals.at_least,
             )
         )
     if len(found) == 1:

@@ -9,7 +9,7 @@ from edge.board import RESEARCH_ONLY
 from edge.config import VirtualConfig
 from edge.manifest import Manifest
 from edge.messages import Decision, Health, Message
-from edge.totals import HealthTotals
+from edge.totals import HealthTotals, count_words
 
 
 @dataclass(slots=True)
@@ -76,6 +76,7 @@ class Tally:
         if isinstance(message, Health):
             self._totals[message.sensor].take(message)
         elif isinstance(message, Decision):
+            self._totals[message.sensor].take_decision(message)
             parts = self._parts[message.sensor]
             part = parts[min(int(message.window_stop_s > self._change_s), len(parts) - 1)]
             if message.label is None:
@@ -85,7 +86,7 @@ class Tally:
             part.last = message
 
     def summary(self, manifest: Manifest, took_s: float, n_restarts: int) -> list[str]:
-        """Lines for the end of a run."""
+        """Lines for the end of a run, in which so many processes were restarted."""
         lines = [f"Summary of {took_s:.0f} s, model {manifest.name}, trained on {manifest.training.trained_on}:"]
         for sensor, parts in self._parts.items():
             lines += [part.line(manifest.labels) for part in parts]
@@ -93,21 +94,29 @@ class Tally:
         return [*lines, f"  {RESEARCH_ONLY}"]
 
     def _sensor_lines(self, sensor: str, n_restarts: int) -> list[str]:
-        health = self._totals[sensor].health
+        health, at_least = self._totals[sensor].health, self._totals[sensor].at_least
         if health is None:
             return ["  nothing was published: the sensor or the inference process never got going"]
         median_ms, p99_ms = health.latency_median_ms, health.latency_p99_ms
         age = f"{median_ms['total']:.0f} ms, p99 {p99_ms['total']:.0f} ms" if "total" in median_ms else "unknown"
         how = "all counted exactly"
-        if health.n_lost_estimated:
+        if "n_lost_samples" in at_least:
+            how = "and nobody knows whether in more"
+        elif health.n_lost_estimated:
             how = f"{health.n_lost_estimated} of them estimated from rate and silence"
-        lost = f"{health.n_lost_samples} lost"
+        # A sensor's reboots are restarts too; a process that died before it told anything is in its supervisor's count.
+        n_restarts = max(n_restarts, health.n_restarts)
+        packets, samples, lost, bridged = (
+            count_words(health, name, at_least)
+            for name in ("n_packets", "n_samples", "n_lost_samples", "n_bridged_samples")
+        )
+        lost += " lost"
         if health.n_gaps:
-            lost += f" in {health.n_gaps} gaps, {how}"
+            lost += f" in {count_words(health, 'n_gaps', at_least)} gaps, {how}"
         return [
             f"  {health.n_windows} windows, {health.n_decisions} decisions, "
             f"{health.n_windows_refused} windows refused for gaps",
-            f"  {health.n_packets} packets, {health.n_samples} samples, {lost} ({health.n_bridged_samples} bridged), "
+            f"  {packets} packets, {samples} samples, {lost} ({bridged} bridged), "
             f"{health.n_corrupt} corrupt and {health.n_duplicates} duplicate packets, "
             f"{health.ring_lost} records lost in the ring, {n_restarts} restarts, {health.n_reconnects} reconnects",
             f"  age of the newest sample when its prediction left: median {age}",

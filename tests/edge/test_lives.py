@@ -61,6 +61,11 @@ def test_counts_of_earlier_lives_add_up(is_estimated: bool) -> None:
         DuplicatePacket(3, 0),
         Restart(1, 0),
     ]
-    for event in events:
-        earlier.add_event(event)
-    assert earlier == EarlierLives(21, 3, 5, 17, 6 + 7 * is_estimated, 5, 2)
+    earlier.add_events(events)
+    assert earlier == EarlierLives(21, 3, 5, 17, 6 + 7 * is_estimated, 5, 2, 84)
+
+
+def test_a_notification_that_was_cut_into_blocks_is_one_packet_with_the_samples_of_all() -> None:
+    earlier = EarlierLives()
+    earlier.add_events([block(0, 1), block(4, 1), block(8, 2), Gap(12, 1, 2), block(13, 2)])
+    assert (earlier.n_packets, earlier.n_samples_received) == (3, 16)

@@ -21,7 +21,7 @@ from edge.cli import report
 from edge.config import ModelConfig
 from edge.errors import ConfigError, RecordingError
 from edge.infer import Inference
-from edge.messages import Gait, Message, Prediction
+from edge.messages import Gait, Health, Message, Prediction
 from edge.opening import open_model
 from edge.recording.entries import RecordedSensor
 from edge.session_report import make_report
@@ -213,6 +213,40 @@ def test_where_no_stride_is_known_the_page_does_not_say_that_nobody_walked(walk:
     text = text_of(reported(dataclasses.replace(session, messages=told), bundle))
     assert "The foot walked, but no stride of it is known, so no bout can be told." in text
     assert "Walked 0 s" not in text
+
+
+def test_what_was_counted_before_inference_died_stays_in_the_link_s_table(walk: tuple[Path, Bundle]) -> None:
+    """Two reboots of the sensor, then a new publisher, which knows only that a process died before it."""
+    folder, bundle = walk
+    session = read_messages(folder, KINDS)
+    last = next(one for one in reversed(session.messages) if isinstance(one.message, Health))
+    assert isinstance(last.message, Health)
+    n_samples = last.message.n_samples_received
+    assert n_samples == last.message.n_samples > 10_000
+    rebooted = msgspec.structs.replace(last.message, n_restarts=2)
+    new = msgspec.structs.replace(
+        last.message,
+        boot_id="later",
+        n_restarts=1,
+        n_restarts_before=1,
+        n_samples=40,
+        n_samples_received=n_samples + 99,
+    )
+    told = (*session.messages, *(Published(one, last.received_ns) for one in (rebooted, new)))
+
+    def row_of(messages: tuple[Published, ...]) -> list[str]:
+        text = text_of(reported(dataclasses.replace(session, messages=messages), bundle))
+        return text.partition(" lost in the ring ")[2].partition("Model and settings")[0].split()
+
+    row = row_of(told)
+    assert (row[0], row[1], row[6]) == ("left", str(n_samples + 99), "3")
+    old = tuple(
+        Published(msgspec.structs.replace(one.message, n_samples_received=0, n_restarts_before=None), one.received_ns)
+        if isinstance(one.message, Health)
+        else one
+        for one in told
+    )
+    assert row_of(old)[1:4] == ["at", "least", str(n_samples + 40)], "an older recording does not say what came"
 
 
 def test_two_sensors_have_a_result_together_and_a_part_of_the_page_each(walk: tuple[Path, Bundle]) -> None:
