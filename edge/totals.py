@@ -78,6 +78,8 @@ class HealthTotals:
                 least.add("n_samples")
         if self._both_died:
             least.update((*_LINK_COUNTS, "n_samples"))
+        elif self.health is not None and not self.health.n_lost_samples:
+            least.discard("n_bridged_samples")  # where nothing was lost, nothing was bridged
         return frozenset(least)
 
     def _end(self, last: Health, health: Health) -> None:

@@ -48,7 +48,7 @@ def test_after_inference_was_killed_each_line_counts_the_same_decisions_and_no_s
 
 
 def test_a_count_that_nobody_has_in_full_is_said_to_be_a_least() -> None:
-    assert killed(0)[3].startswith("  40 packets, at least 250 samples, 0 lost (at least 0 bridged), ")
+    assert killed(0)[3].startswith("  40 packets, at least 250 samples, 0 lost (0 bridged), ")
     both_died = killed(320, n_packets=3, n_lost_samples=4, n_gaps=1)[3]
     assert both_died.startswith(
         "  at least 33 packets, at least 640 samples, at least 4 lost in at least 1 gaps, "

@@ -235,12 +235,13 @@ def test_a_count_that_nobody_knows_in_full_is_a_least() -> None:
             totals.take(one)
         return totals.at_least
 
-    old = health(boot_id="a", n_samples=100, n_packets=9), health(boot_id="b", n_samples=50, n_packets=9)
+    old = [health(boot_id=boot_id, n_samples=75, n_packets=9, n_lost_samples=1) for boot_id in "ab"]
     new = [msgspec.structs.replace(one, n_samples_received=150) for one in old]
     assert least_of() == least_of(old[0]) == least_of(*new[:1]) == frozenset()
     assert {"n_samples", "n_windows", "n_bridged_samples"} <= least_of(*old)
     assert {"n_windows", "n_bridged_samples"} <= least_of(*new)
     assert not {"n_samples", "n_packets", "n_lost_samples"} & least_of(*new)
+    assert "n_bridged_samples" not in least_of(*(msgspec.structs.replace(one, n_lost_samples=0) for one in new))
     both_died = msgspec.structs.replace(new[1], n_packets=3)
     assert {"n_samples", "n_packets", "n_lost_samples"} <= least_of(new[0], both_died)
 
