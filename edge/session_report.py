@@ -48,7 +48,8 @@ _LINK: Final = {
 }
 """Columns, and the counts of `Health` in them."""
 _HOW: Final = (
-    "The class is that of the mean log-probability over all used windows; every window counts alike.",
+    "The class is that of the mean log-probability over the used windows of all bouts; every window counts alike. Steps "
+    "that belong to no bout make no class.",
     f"The 95 % interval comes from drawing stretches of {BLOCK_S:g} s with replacement, because windows overlap and "
     "neighbouring strides resemble each other. It says how far another walk like this one would move the figure. It "
     "does not say how often the model is wrong: for that see the model's card above.",
@@ -181,7 +182,7 @@ def _sensor(one: SensorResult, labels: Sequence[str]) -> Iterator[str]:
         caption = f"Sensor {one.sensor}: what the foot did, the class told at the time, and what was refused, over time"
         yield page.drawing(timeline(one.windows, labels, caption), caption)
     if not one.figures.n_strides and any(window.motion == "walking" for window in one.windows):
-        yield page.paragraph("The foot walked, but no stride of it is known, so no bout can be told.")
+        yield page.paragraph("The foot walked, but no stride of it is known, so no bout can be told, and no class.")
     else:
         yield page.paragraph(
             f"Walked {one.walked_s:.0f} s in {len(one.bouts)} bout{'' if len(one.bouts) == 1 else 's'}"
@@ -202,7 +203,8 @@ def _sensor(one: SensorResult, labels: Sequence[str]) -> Iterator[str]:
     yield from _gait(one)
     n_windows = len(one.windows)
     rows_of_quality = [
-        ("used", one.result.n_windows),
+        ("used, in a bout", one.result.n_windows),
+        *([("used at the time, outside every bout", one.n_outside_bouts)] if one.n_outside_bouts else []),
         *((f"refused: {why}", n) for why, n in sorted(one.n_refused.items())),
         *([("prediction lost", one.n_lost)] if one.n_lost else []),
         *((f"flagged: {flag}", n) for flag, n in sorted(one.n_flags.items())),

@@ -202,8 +202,8 @@ def test_windows_that_came_to_nothing_are_rows_of_their_own(walk: tuple[Path, Bu
     assert f"of {n_windows} windows" in text
     assert text.partition("prediction lost ")[2].split()[:2] == ["7", f"{7 / n_windows:.1%}"]
     assert text.partition("refused: gaps ")[2].split()[0] == str(before.n_refused["gaps"])
-    assert f"used {before.result.n_windows - 7} " in text
-    assert before.result.n_windows + sum(before.n_refused.values()) == n_windows
+    assert f"used, in a bout {before.result.n_windows - 7} " in text
+    assert before.result.n_windows + before.n_outside_bouts + sum(before.n_refused.values()) == n_windows
 
 
 def test_where_no_stride_is_known_the_page_does_not_say_that_nobody_walked(walk: tuple[Path, Bundle]) -> None:
@@ -211,7 +211,9 @@ def test_where_no_stride_is_known_the_page_does_not_say_that_nobody_walked(walk:
     session = read_messages(folder, KINDS)
     told = tuple(one for one in session.messages if not isinstance(one.message, Gait))
     text = text_of(reported(dataclasses.replace(session, messages=told), bundle))
-    assert "The foot walked, but no stride of it is known, so no bout can be told." in text
+    assert "The foot walked, but no stride of it is known, so no bout can be told, and no class." in text
+    assert "no result: too few windows in walking bouts" in text
+    assert "used at the time, outside every bout " in text
     assert "Walked 0 s" not in text
 
 
