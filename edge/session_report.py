@@ -48,8 +48,8 @@ _LINK: Final = {
 }
 """Columns, and the counts of `Health` in them."""
 _HOW: Final = (
-    "The class is that of the mean log-probability over the used windows of all bouts; every window counts alike. Steps "
-    "that belong to no bout make no class.",
+    "The class is that of the mean log-probability over the used windows of all bouts; every window counts alike. "
+    "Steps that belong to no bout make no class.",
     f"The 95 % interval comes from drawing stretches of {BLOCK_S:g} s with replacement, because windows overlap and "
     "neighbouring strides resemble each other. It says how far another walk like this one would move the figure. It "
     "does not say how often the model is wrong: for that see the model's card above.",
