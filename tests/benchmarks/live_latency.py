@@ -198,11 +198,11 @@ class Heard:
         self.decisions: list[tuple[int, Decision]] = []
 
     def listen(self, seconds: float) -> None:
-        """Keep what comes in so long."""
+        """Keep what comes in so long of windows that were classified; until it is found how the sensor sits none is."""
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
             message = self._subscriber.receive(left_s)
-            if isinstance(message, Decision):
+            if isinstance(message, Decision) and "inference" in message.latency_ms:
                 self.decisions.append((time.monotonic_ns(), message))
 
     def close(self) -> None:
