@@ -18,7 +18,7 @@ from edge.paths import default_bundle_dir
 from edge.recording.entries import BUS_TOPICS, topic
 from edge.recording.recorder import Recorder
 from edge.recording.settings import RecordSettings, session_info
-from edge.recording.status import write_status
+from edge.recording.status import TELL_EVERY_S, write_status
 from edge.records import decode_record
 from edge.ring import RingReader
 from edge.run_settings import FAILED_FOR_GOOD, Stop
@@ -39,6 +39,7 @@ def record(settings: RecordSettings, stop: Stop) -> None:
             recorder = _recorder(settings, reader.lost)
             said = recorder.status
             write_status(Path(settings.ring), said)
+            said_s = time.monotonic()
             is_last_round = False
             while not is_last_round:
                 is_last_round = stop.is_set()
@@ -49,8 +50,10 @@ def record(settings: RecordSettings, stop: Stop) -> None:
                 now_s = time.monotonic()
                 if recorder.commit(now_s) if is_last_round else recorder.commit_if_due(now_s):
                     reader.commit()
-                if recorder.status != said:
-                    said = recorder.status
+                # Also when nothing changed, and by the time after the disk was waited for: silence means that it hangs.
+                now_s = time.monotonic()
+                if recorder.status != said or now_s - said_s >= TELL_EVERY_S:
+                    said, said_s = recorder.status, now_s
                     write_status(Path(settings.ring), said)
             recorder.close()
             write_status(Path(settings.ring), recorder.status)

@@ -26,7 +26,7 @@ from edge.config import Config
 from edge.errors import FrailedgeError
 from edge.recording.files import session_name
 from edge.recording.settings import RecordSettings
-from edge.recording.status import RecorderStatus, read_status
+from edge.recording.status import RecorderStatus, read_status, silent_s, unended_words
 from edge.ring import RingReader, create_ring, open_doorbell, runtime_dir
 from edge.run_settings import FAILED_FOR_GOOD, RunSensor, RunSettings
 
@@ -41,6 +41,7 @@ _INGEST_ENDS_WITHIN_S: Final = 2.0
 _INFER_ENDS_WITHIN_S: Final = 1.5
 _RECORD_ENDS_WITHIN_S: Final = 2.0
 _RECORDER_UP_WITHIN_S: Final = 5.0
+_KILLED_WITHIN_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.02
 _OWN_READER_ID: Final = 0  # inference's, which is not there then
 _SAID_WITHIN_S: Final = 1.0  # a process that ended has said all, unless a child of its own holds the pipe
@@ -71,6 +72,7 @@ class Supervisor:
         self._session = {"session": session_name(time.time()), "run_token": secrets.token_hex(4)}
         self._recorded: RecorderStatus | None = None
         self._recorder_gave_up = ""
+        self._is_recorder_silent = False
         self.n_restarts = 0
         self._is_ending = False
         self._said: list[threading.Thread] = []
@@ -127,6 +129,7 @@ class Supervisor:
             if time.monotonic() >= self._restart_at_s[name]:
                 del self._restart_at_s[name]
                 self._start(name)
+        self._listen_to_recorder()
 
     def end(self) -> None:
         """Ingestion stops first and says so in the ring; inference reads to the end, publishes its last and leaves."""
@@ -155,9 +158,30 @@ class Supervisor:
             return self._recorded
         status = read_status(self._ring) or RecorderStatus()
         problem = self._recorder_gave_up
-        if not problem and self._is_ending and not status.has_ended:
-            problem = status.problem or "the recorder did not get to its end: the last second may be missing"
+        if not problem and self._is_ending and status.told_ns and not status.has_ended:
+            problem = status.problem or unended_words(status, time.monotonic_ns())
+        if not problem and (silent := self._recorder_silent_s(status)):
+            problem = _silence(silent)
         return msgspec.structs.replace(status, problem=problem) if problem else status
+
+    def _listen_to_recorder(self) -> None:
+        """Say it once when the recorder hangs, and when it is back; one that died meanwhile has words of its own."""
+        silent = self._recorder_silent_s(read_status(self._ring))
+        if silent and not self._is_recorder_silent:
+            print(f"frailedge: {_silence(silent)}; the classification goes on", file=sys.stderr)
+        elif self._is_recorder_silent and not silent and self._is_running(RECORD):
+            print("frailedge: the recorder answers again", file=sys.stderr)
+        self._is_recorder_silent = bool(silent)
+
+    def _recorder_silent_s(self, status: RecorderStatus | None) -> float:
+        """For how long it has not answered, where that is too long: 0 also while none runs."""
+        if not self._is_running(RECORD):
+            return 0.0
+        told_ns = 0 if status is None else status.told_ns
+        return silent_s(told_ns, round(self._started_s[RECORD] * 1e9), time.monotonic_ns())
+
+    def _is_running(self, name: str) -> bool:
+        return name in self._processes and self._processes[name].poll() is None
 
     def _wait_for_recorder(self) -> None:
         """Until it hears what is published; no longer than a sensor that is worn already should wait."""
@@ -169,8 +193,8 @@ class Supervisor:
 
     @property
     def has_ended(self) -> bool:
-        """Whether all processes are gone for good."""
-        return self._is_ending and all(process.poll() is not None for process in self._processes.values())
+        """Whether all processes are gone for good, but for one that nothing can end."""
+        return self._is_ending and not self._processes
 
     def _plan_restart(self, name: str, status: int) -> None:
         if status == FAILED_FOR_GOOD:
@@ -204,6 +228,8 @@ class Supervisor:
         path.touch(mode=0o600)  # it holds where a sensor was found
         path.write_bytes(msgspec.json.encode(settings))
         self._started_s[name] = time.monotonic()
+        if name == RECORD:
+            self._is_recorder_silent = False  # it was another
         process = subprocess.Popen(
             [sys.executable, "-m", f"edge.{name}", str(path)],
             pass_fds=(self._doorbell,),
@@ -215,13 +241,20 @@ class Supervisor:
         self._said[-1].start()
 
     def _kill_all(self) -> None:
-        for process in self._processes.values():
+        for name, process in self._processes.items():
             if process.poll() is None:
                 process.kill()
-                process.wait()
+                # A process that waits for a stalled disk in the kernel cannot be killed: the run ends without it.
+                if not _wait(process, _KILLED_WITHIN_S):
+                    print(f"frailedge: the {name} process cannot be ended now: left behind", file=sys.stderr)
+        self._processes.clear()
         for thread in self._said:
             thread.join(_SAID_WITHIN_S)
         self._said.clear()
+
+
+def _silence(silent: float) -> str:
+    return f"the recorder has not answered for {int(silent)} s"
 
 
 def _pass_on(process: subprocess.Popen[bytes]) -> None:

@@ -71,7 +71,8 @@ class Recorder:
         self._n_recorded = self._n_samples = self._n_unrecorded = self._n_unrecorded_samples = 0
         self._n_overwritten = n_overwritten
         self._n_bytes_before = self._next_sequence = 0
-        self._has_ended = self._had_lives = False
+        self._has_ended = self._had_lives = self._knows_earlier = False
+        self._look_for_earlier()
 
     @property
     def status(self) -> RecorderStatus:
@@ -190,11 +191,24 @@ class Recorder:
             self._n_bytes_before += self._file.n_committed_bytes
             self._file = None
 
+    def _look_for_earlier(self) -> None:
+        """Count what earlier recorders of this run left; while the disk is away that is asked again, before a file."""
+        if self._knows_earlier:
+            return
+        session, run_token = self._info.session, self._info.run_token
+        try:
+            part = next_part(self._folder, session, run_token)
+        except OSError:
+            return  # nothing is there yet, or the disk refuses: `_open` meets the same, and says it
+        self._knows_earlier, self._had_lives = True, part > 1
+        for earlier in range(1, part):
+            with contextlib.suppress(OSError):  # taken away by the user
+                self._n_bytes_before += part_path(self._folder, session, run_token, earlier).stat().st_size
+
     def _open(self, now_s: float) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._look_for_earlier()
         part = next_part(self._folder, self._info.session, self._info.run_token)
-        if not self._n_recorded:
-            self._had_lives = part > 1
         info = msgspec.structs.replace(self._info, part=part)
         path = part_path(self._folder, info.session, info.run_token, part)
         file = McapFile(path, self._schemas, {"session": entries.encode(info).decode()})
@@ -206,6 +220,7 @@ class Recorder:
         if self._file is not None and self._file.n_commits == 0:
             with contextlib.suppress(OSError):  # a disk that may not be written lets nobody tidy up either
                 self._file.path.unlink()
+                self._file = None  # none of its bytes are there
         self._leave_file()
         self._why = f"the disk refused: {error.strerror}"
         problem = f"cannot record in {self._folder}: {error.strerror}"

@@ -183,6 +183,53 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_empty_files(
     assert list((tmp_path / "rec").iterdir()) == []
 
 
+def test_a_file_that_was_begun_and_taken_away_again_counts_for_nothing(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    record_all(seconds(records, 0, 1), recorder(tmp_path / "one", bundle, print))
+    (one,) = (tmp_path / "one").iterdir()
+    made = recorder(tmp_path / "rec", bundle, lambda _: None)
+    with files_of_at_most(one.read_bytes().index(b"zstd")):
+        take(made, seconds(records, 0, 1))
+    assert list((tmp_path / "rec").iterdir()) == []
+    assert made.status.n_bytes == 0
+
+
+def test_a_second_recorder_of_a_run_counts_what_the_first_left_and_nothing_of_other_runs(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    take(recorder(tmp_path / "rec", bundle, print, rotate_s=4.0), seconds(records, 0, 10))  # and killed
+    record_all(seconds(records, 0, 5), recorder(tmp_path / "rec", bundle, print, run_token="0ddba115"))
+    earlier = list((tmp_path / "rec").glob("*-0c0ffee0-*"))
+    assert len(earlier) > 1
+    made = recorder(tmp_path / "rec", bundle, print)
+    assert made.status.had_lives
+    assert made.status.n_bytes == sum(file.stat().st_size for file in earlier)
+    take(made, seconds(records, 10, 31))
+    made.close()
+    assert made.status.n_bytes == sum(file.stat().st_size for file in (tmp_path / "rec").glob("*-0c0ffee0-*"))
+
+
+def test_what_earlier_recorders_left_on_a_disk_that_is_away_is_counted_when_it_is_back(
+    tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
+) -> None:
+    folder = tmp_path / "rec"
+    take(recorder(folder, bundle, print), seconds(records, 0, 10))
+    (earlier,) = folder.iterdir()
+    folder.rename(tmp_path / "away")
+    folder.write_text("no folder")
+    made = recorder(folder, bundle, lambda _: None)
+    take(made, seconds(records, 10, 12))
+    assert not made.status.had_lives
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    take(made, seconds(records, 12, 31))
+    made.close()
+    assert made.status.had_lives
+    assert made.status.n_bytes > earlier.stat().st_size
+    assert made.status.n_bytes == sum(file.stat().st_size for file in folder.iterdir())
+
+
 def test_files_rotate_by_time_and_every_one_is_finished(
     tmp_path: Path, bundle: Bundle, records: list[NumberedRecord]
 ) -> None:
