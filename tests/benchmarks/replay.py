@@ -1,6 +1,7 @@
 """How much of the time goes to anything but inference: `replay --speed max` beside bare ``invoke()`` calls.
 
-Both run the same variant on the same runtime in alternating rounds of one process; the ratio is of windows a second.
+Both run the same variant on the same runtime in alternating rounds of one process; the ratio is of classified windows a
+second, so what the screen costs, and the windows that it refuses, count against the replay.
 """
 
 import statistics
@@ -12,6 +13,7 @@ import numpy as np
 
 from edge.bus import Publisher
 from edge.config import ModelConfig, ScreenConfig
+from edge.messages import Message, Prediction
 from edge.opening import open_model
 from edge.replay import replay
 from edge.sources.recording import Recording
@@ -30,10 +32,18 @@ def main() -> bool:
     time_ns = np.rint(np.arange(len(samples)) * 1e9 / RATE_HZ).astype(np.int64)
     recording = Recording(Path("virtual"), RATE_HZ, time_ns, samples, "included")
     publisher = Publisher(free_endpoint())
+    n_classified = 0
+
+    def sink(message: Message) -> None:
+        nonlocal n_classified
+        n_classified += isinstance(message, Prediction)
+        publisher.send(message)
+
     for variant in ("int8", "dynamic"):
         bundle, classifier = open_model(ModelConfig(variant=variant))
         ratios, times_real = [], []
         for _ in range(ROUNDS):
+            n_classified = 0
             result = replay(
                 recording,
                 bundle,
@@ -41,23 +51,24 @@ def main() -> bool:
                 sensor="virtual",
                 speed=None,
                 screen=ScreenConfig().spec("included"),
-                sink=publisher.send,
+                sink=sink,
                 wait=publisher.serve,
             )
-            n_windows = result.health.n_windows
             begin_s = time.perf_counter()
-            for _ in range(n_windows):
+            for _ in range(n_classified):
                 classifier.invoke()
             bare_s = time.perf_counter() - begin_s
             ratios.append(bare_s / result.took_s)
             times_real.append(result.signal_s / result.took_s)
         ratio = statistics.median(ratios)
+        is_default = variant == bundle.manifest.default_variant
+        bar = f"; bar {BAR}: {'met' if ratio >= BAR else 'MISSED'}" if is_default else ""
         print(
             f"replay, {variant} on {classifier.runtime_name}: {ratio:.2f} of the rate of bare invoke() "
-            f"({min(ratios):.2f} to {max(ratios):.2f}; bar {BAR}: {'met' if ratio >= BAR else 'MISSED'}), "
+            f"({min(ratios):.2f} to {max(ratios):.2f}{bar}), "
             f"{statistics.median(times_real):.0f} × real time"
         )
-        is_met = is_met and (variant != bundle.manifest.default_variant or ratio >= BAR)
+        is_met = is_met and (not is_default or ratio >= BAR)
     publisher.close()
     return is_met
 
