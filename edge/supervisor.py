@@ -253,8 +253,8 @@ class Supervisor:
         self._said.clear()
 
 
-def _silence(silent: float) -> str:
-    return f"the recorder has not answered for {int(silent)} s"
+def _silence(for_s: float) -> str:
+    return f"the recorder has not answered for {int(for_s)} s"
 
 
 def _pass_on(process: subprocess.Popen[bytes]) -> None:
